@@ -1,0 +1,305 @@
+"""Pinhole cameras with the inverse Brown-Conrady distortion of Intel's depth cameras.
+
+Pixel (u, v) = (column, row) with pixel centres at whole numbers; camera frame x right, y down, z forward, millimetres.
+
+Deviation from most libraries: the distortion polynomial is applied when going from image to ray (no iteration), so
+projecting is the side that has to iterate. Source: librealsense `rsutil.h`, model
+`RS2_DISTORTION_INVERSE_BROWN_CONRADY`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from graspcut.frames.errors import FrameError
+
+IDENTITY_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+# One SR300 unit's calibration at 640x480, seen in public code.
+_SR300_DISTORTION = (0.1437, 0.0462, 0.00426, 0.00561, 0.1072)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera: intrinsics in pixels, distortion, and where it sits beside the reference (depth) camera.
+
+    Attributes:
+        fx, fy: Focal lengths, pixels.
+        cx, cy: Principal point (column, row), pixels; the first pixel's centre is (0, 0).
+        width, height: Image size, pixels.
+        distortion: (k1, k2, k3, k4, k5) of the inverse Brown-Conrady model; k3 and k4 are the tangential ones.
+        rotation: Nine floats, row-major R; a point x of the reference camera is `R x + t` in this camera.
+        translation_mm: t, millimetres.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+    distortion: tuple[float, ...] = NO_DISTORTION
+    rotation: tuple[float, ...] = IDENTITY_ROTATION
+    translation_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name in ("fx", "fy", "cx", "cy"):
+            value = float(getattr(self, name))
+            if not math.isfinite(value) or (name in ("fx", "fy") and value <= 0):
+                raise FrameError(
+                    f"camera {name} is {value}; expected a finite number of pixels, above 0 for fx and fy. "
+                    "Take the intrinsics of this stream from the camera's calibration."
+                )
+            object.__setattr__(self, name, value)
+        for name in ("width", "height"):
+            size = int(getattr(self, name))
+            if size < 1 or size != getattr(self, name):
+                raise FrameError(f"camera {name} is {getattr(self, name)}; expected a whole number of pixels >= 1.")
+            object.__setattr__(self, name, size)
+        for name, count in (("distortion", 5), ("rotation", 9), ("translation_mm", 3)):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), count))
+        matrix = self.rotation_matrix
+        if np.abs(matrix @ matrix.T - np.eye(3)).max() > 1e-3 or np.linalg.det(matrix) < 0:
+            raise FrameError(
+                f"camera rotation {self.rotation} is not a rotation matrix (R R^T = 1, determinant +1). "
+                "Give nine numbers row by row; librealsense stores them column by column, so transpose those."
+            )
+
+    @classmethod
+    def sr300(cls, width: int = 640, height: int = 480, *, distorted: bool = False) -> Camera:
+        """Depth camera of an Intel RealSense SR300 (one unit's calibration); other sizes are scaled by width, then
+        cropped or padded evenly at the top and bottom.
+
+        Args:
+            width, height: Image size, pixels.
+            distorted: Also take that unit's distortion; off by default because most files are stored without it.
+        """
+        camera = _scaled_by_width(475.96, 475.96, 321.29, 245.87, width, height)
+        return replace(camera, distortion=_SR300_DISTORTION) if distorted else camera
+
+    @classmethod
+    def kinect(cls, width: int = 640, height: int = 480) -> Camera:
+        """Depth camera of a Kinect of the first generation, with the values published for the NYU hand pose frames."""
+        return _scaled_by_width(588.03, 587.07, 320.0, 240.0, width, height)
+
+    @property
+    def rotation_matrix(self) -> NDArray[np.float64]:
+        """R as a (3, 3) float64 array."""
+        return np.array(self.rotation, dtype=np.float64).reshape(3, 3)
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether any distortion coefficient differs from 0."""
+        return any(self.distortion)
+
+    def rays(self) -> NDArray[np.float64]:
+        """Direction of every pixel, (H, W, 3) float64 with z = 1. The array is shared and read-only."""
+        return _rays(self)
+
+    def deproject(self, depth_mm: NDArray[Any]) -> NDArray[np.float64]:
+        """Points of a depth image in this camera's own frame.
+
+        Args:
+            depth_mm: (H, W) numbers, millimetres along z; 0 = no data and gives the point (0, 0, 0).
+
+        Returns:
+            (H, W, 3) float64, millimetres.
+
+        Raises:
+            FrameError: If the image is not of the camera's size.
+        """
+        if depth_mm.shape != (self.height, self.width):
+            raise FrameError(
+                f"a depth image of shape {depth_mm.shape} came for a camera of {self.width}x{self.height} pixels; "
+                f"expected shape {(self.height, self.width)}. Use camera.resized(width, height) or camera.cropped(...) "
+                "to match."
+            )
+        points: NDArray[np.float64] = self.rays() * depth_mm[..., None]
+        return points
+
+    def deproject_pixels(self, pixels: ArrayLike, depth_mm: ArrayLike) -> NDArray[np.float64]:
+        """Points of single pixels in this camera's own frame.
+
+        Args:
+            pixels: (..., 2) numbers, (column, row), may lie between pixels.
+            depth_mm: (...) millimetres along z.
+
+        Returns:
+            (..., 3) float64, millimetres.
+        """
+        image = np.asarray(pixels, dtype=np.float64)
+        depth = np.asarray(depth_mm, dtype=np.float64)
+        x, y = self._undistort((image[..., 0] - self.cx) / self.fx, (image[..., 1] - self.cy) / self.fy)
+        return np.stack([x * depth, y * depth, depth * np.ones_like(x)], axis=-1)
+
+    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Pixels of points given in this camera's own frame (use `from_reference` first for points of the depth
+        camera).
+
+        Args:
+            points: (..., 3) millimetres.
+
+        Returns:
+            (..., 2) float64 (column, row); NaN for points with z <= 0 and for directions that the distortion polynomial
+            reaches from no pixel.
+        """
+        point = np.asarray(points, dtype=np.float64)
+        depth = np.where(point[..., 2] > 0, point[..., 2], np.nan)
+        x, y = point[..., 0] / depth, point[..., 1] / depth
+        if self.is_distorted:
+            x, y = self._distort(x, y)
+        return np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
+
+    def from_reference(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Reference-camera points (..., 3), mm, expressed in this camera's frame: R x + t."""
+        moved: NDArray[np.float64] = np.asarray(points, dtype=np.float64) @ self.rotation_matrix.T
+        return np.asarray(moved + np.array(self.translation_mm))
+
+    def to_reference(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 3), mm, of this camera's frame expressed in the reference camera's: R^T (x - t)."""
+        moved: NDArray[np.float64] = np.asarray(points, dtype=np.float64) - np.array(self.translation_mm)
+        return np.asarray(moved @ self.rotation_matrix)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera after resizing its image to `width` x `height` pixels."""
+        across, down = width / self.width, height / self.height
+        return replace(
+            self,
+            fx=self.fx * across,
+            fy=self.fy * down,
+            # Half a pixel lies between a pixel's centre and the image's corner, which is what scaling keeps in place.
+            cx=(self.cx + 0.5) * across - 0.5,
+            cy=(self.cy + 0.5) * down - 0.5,
+            width=width,
+            height=height,
+        )
+
+    def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
+        """The same camera after cutting out the window whose first pixel is (x, y); it may reach past the image."""
+        return replace(self, cx=self.cx - x, cy=self.cy - y, width=width, height=height)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists for JSON."""
+        return {
+            "fx": self.fx,
+            "fy": self.fy,
+            "cx": self.cx,
+            "cy": self.cy,
+            "width": self.width,
+            "height": self.height,
+            "distortion": list(self.distortion),
+            "rotation": list(self.rotation),
+            "translation_mm": list(self.translation_mm),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Camera:
+        """Reads what `to_dict` wrote; distortion and extrinsics may be left out.
+
+        Raises:
+            FrameError: If an entry is missing, unknown or of the wrong kind.
+        """
+        required = ("fx", "fy", "cx", "cy", "width", "height")
+        optional = ("distortion", "rotation", "translation_mm")
+        if not isinstance(values, Mapping):
+            raise FrameError(
+                f"a camera came as {type(values).__name__}; expected an object with {', '.join(required)}."
+            )
+        missing = [name for name in required if name not in values]
+        unknown = [name for name in values if name not in required + optional]
+        if missing or unknown:
+            raise FrameError(
+                f"a camera needs {', '.join(required)} and may have {', '.join(optional)}; "
+                f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(unknown) or 'none'}."
+            )
+        entries: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        try:
+            return cls(**entries)
+        except FrameError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise FrameError(f"a camera entry is not a number or list of numbers: {error}.") from error
+
+    def _undistort(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Image to ray: the polynomial of the inverse Brown-Conrady model on normalised coordinates."""
+        if not self.is_distorted:
+            return x, y
+        k1, k2, k3, k4, k5 = self.distortion
+        square = x * x + y * y
+        factor = 1 + square * (k1 + square * (k2 + square * k5))
+        return (
+            x * factor + 2 * k3 * x * y + k4 * (square + 2 * x * x),
+            y * factor + 2 * k4 * x * y + k3 * (square + 2 * y * y),
+        )
+
+    def _distort(
+        self, target_x: NDArray[np.float64], target_y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ray to image: Newton's method on `_undistort`, NaN where it does not arrive."""
+        k1, k2, k3, k4, k5 = self.distortion
+        x, y = target_x.copy(), target_y.copy()
+        with np.errstate(all="ignore"):
+            for _ in range(12):
+                square = x * x + y * y
+                factor = 1 + square * (k1 + square * (k2 + square * k5))
+                slope = 2 * (k1 + square * (2 * k2 + square * 3 * k5))
+                value_x, value_y = self._undistort(x, y)
+                error_x, error_y = value_x - target_x, value_y - target_y
+                xx = factor + slope * x * x + 2 * k3 * y + 6 * k4 * x
+                xy = slope * x * y + 2 * k3 * x + 2 * k4 * y
+                yy = factor + slope * y * y + 2 * k4 * x + 6 * k3 * y
+                determinant = xx * yy - xy * xy
+                x -= (yy * error_x - xy * error_y) / determinant
+                y -= (xx * error_y - xy * error_x) / determinant
+                if not np.nanmax(np.abs(error_x) + np.abs(error_y), initial=0.0) > 1e-12:
+                    break
+            value_x, value_y = self._undistort(x, y)
+            arrived = np.abs(value_x - target_x) + np.abs(value_y - target_y) < 1e-7
+            # A lens that folds over has a second answer on the other side of the image, which no light takes.
+            arrived &= (x * target_x + y * target_y > -1e-6) & (determinant > 0)
+        return np.where(arrived, x, np.nan), np.where(arrived, y, np.nan)
+
+
+@lru_cache(maxsize=8)
+def _rays(camera: Camera) -> NDArray[np.float64]:
+    columns, rows = np.meshgrid(np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64))
+    directions = camera.deproject_pixels(np.stack([columns, rows], axis=-1), 1.0)
+    directions.setflags(write=False)
+    return directions
+
+
+def _scaled_by_width(fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> Camera:
+    """A 640x480 camera scaled to another width; the height is cropped or padded about the middle row."""
+    if width < 1 or height < 1:
+        raise FrameError(f"a camera of {width}x{height} pixels was asked for; expected at least 1x1.")
+    scale = width / 640
+    return Camera(
+        fx=fx * scale,
+        fy=fy * scale,
+        cx=(cx + 0.5) * scale - 0.5,
+        cy=(cy - 239.5) * scale + (height - 1) / 2,
+        width=width,
+        height=height,
+    )
+
+
+def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise FrameError(f"camera {name} is {values!r}; expected {count} numbers.") from error
+    if len(numbers) != count or not all(math.isfinite(value) for value in numbers):
+        raise FrameError(f"camera {name} is {numbers}; expected {count} finite numbers.")
+    return numbers

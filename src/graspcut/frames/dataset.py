@@ -1,0 +1,374 @@
+"""Labelled dataset folders: what the generator and the annotation write and what training reads.
+
+Layout: `dataset.json` (written last, so its presence means complete), `depth/000000.png` (uint16 in steps of the stated
+unit), `label/`, `instance/`, `part/`, `colour/` (PNG) and `meta/000000.json` (cameras, joints, instances). Any number
+of processes may write different frames. Equal frames give equal bytes, whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame, check_depth, check_unit
+from graspcut.frames.images import (
+    encode_image,
+    read_colour,
+    read_image,
+    read_json,
+    read_single_channel,
+    write_bytes_atomically,
+    write_json_atomically,
+)
+from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
+from graspcut.labels import JOINT_NAMES, LABEL_NAMES
+
+FORMAT = "graspcut-dataset"
+VERSION = 1
+_FOLDERS = ("depth", "label", "instance", "part", "colour", "meta")
+# Names under which other people's plain folders hold colour registered to depth.
+_PLAIN_COLOUR_FOLDERS = ("colour", "color_on_depth")
+
+
+def raw_depth(depth_mm: NDArray[np.float32], unit_mm: float) -> NDArray[np.uint16]:
+    """Millimetres to whole steps of the unit, 0 = no data.
+
+    Raises:
+        FrameError: If a distance does not fit 16 bits in this unit.
+    """
+    steps: NDArray[np.float32] = np.rint(depth_mm / np.float32(unit_mm))
+    highest = float(steps.max())
+    if highest > 65535:
+        raise FrameError(
+            f"depth goes up to {float(depth_mm.max()):.0f} mm, which is {highest:.0f} steps of {unit_mm:g} mm; "
+            "expected at most 65535. Use a larger depth_unit_mm, or set pixels beyond the range to 0."
+        )
+    return steps.astype(np.uint16)
+
+
+class DatasetWriter:
+    """Writes a labelled dataset folder.
+
+    Args:
+        directory: Is made if missing. Frames already there are kept, so an interrupted run can go on.
+        depth_unit_mm: Millimetres per step of the depth files; distances are rounded to it.
+        description: What the data are and how they were made; plain values for JSON.
+
+    Raises:
+        FrameError: If the unit is wrong or the folder holds a dataset of another unit.
+    """
+
+    def __init__(self, directory: str | Path, *, depth_unit_mm: float, description: Mapping[str, Any]) -> None:
+        self.directory = Path(directory)
+        self.depth_unit_mm = check_unit(depth_unit_mm)
+        self.description = dict(description)
+        index_path = self.directory / "dataset.json"
+        if index_path.exists():
+            present = read_json(index_path).get("depth_unit_mm")
+            if present != self.depth_unit_mm:
+                raise FrameError(
+                    f"{self.directory} already is a dataset with a depth unit of {present} mm; {depth_unit_mm} mm "
+                    "came. Write to another folder, or delete that one."
+                )
+        for folder in _FOLDERS:
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+
+    def has(self, index: int) -> bool:
+        """Whether frame `index` is already written whole."""
+        return (self.directory / "meta" / f"{index:06d}.json").exists()
+
+    def write(self, index: int, labelled: LabelledFrame) -> None:
+        """Writes one frame; any order, and several processes may write different indices.
+
+        Raises:
+            FrameError: If the frame does not fit the format.
+            OSError: If the disk is full or the folder cannot be written.
+        """
+        if index < 0:
+            raise FrameError(f"frame number {index} came; expected 0 or more.")
+        frame = labelled.frame
+        images: dict[str, NDArray[Any] | None] = {
+            "depth": raw_depth(frame.depth_mm, self.depth_unit_mm),
+            "label": labelled.labels,
+            "instance": labelled.instances,
+            "part": labelled.parts,
+            "colour": frame.colour,
+        }
+        for folder, image in images.items():
+            if image is not None:
+                path = self.directory / folder / f"{index:06d}.png"
+                write_bytes_atomically(path, encode_image(image, ".png", name=str(path)))
+        meta = _meta(labelled)
+        meta["files"] = [folder for folder, image in images.items() if image is not None]
+        # Last: a frame with a meta file is whole.
+        write_json_atomically(self.directory / "meta" / f"{index:06d}.json", meta)
+
+    def finish(self, count: int) -> None:
+        """Checks that frames 0..count-1 are all there and writes `dataset.json`.
+
+        Raises:
+            FrameError: If frames are missing, or later ones are present.
+        """
+        present = {int(name) for name in _stems(self.directory / "meta", ".json") if name.isdigit()}
+        missing = sorted(set(range(count)) - present)
+        extra = sorted(index for index in present if index >= count)
+        if missing or extra:
+            raise FrameError(
+                f"{self.directory} cannot be finished with {count} frames: {_some(missing)} missing, {_some(extra)} "
+                "too many. Write the missing ones, or give the right count."
+            )
+        write_json_atomically(
+            self.directory / "dataset.json",
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "count": count,
+                "depth_unit_mm": self.depth_unit_mm,
+                "label_names": list(LABEL_NAMES),
+                "joint_names": list(JOINT_NAMES),
+                "description": self.description,
+            },
+        )
+
+
+class DatasetReader(Sequence[LabelledFrame]):
+    """Reads a dataset folder, or a plain folder with `depth/` and `label/`. Can be sent to worker processes.
+
+    Args:
+        directory: The folder.
+        depth_unit_mm: Needed for a plain folder; for a dataset it may be left out and must otherwise agree.
+        camera: Intrinsics for a plain folder.
+
+    Attributes:
+        names: One name a frame, in order.
+        description: What the writer was told, empty for a plain folder.
+
+    Raises:
+        FrameError: If the folder is no dataset, is unfinished, has missing files, or its unit is unknown.
+    """
+
+    def __init__(
+        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None
+    ) -> None:
+        self.directory = Path(directory)
+        self.description: dict[str, Any] = {}
+        self._camera = camera
+        self._plain_colour: str | None = None
+        if not self.directory.is_dir():
+            raise FrameError(f"{self.directory} is no folder; expected a dataset folder. Check the path.")
+        self.is_plain = not (self.directory / "dataset.json").exists()
+        if self.is_plain:
+            self.names = self._open_plain(depth_unit_mm)
+            self.depth_unit_mm = check_unit(depth_unit_mm if depth_unit_mm is not None else 0.0)
+        else:
+            self.names, self.depth_unit_mm = self._open_dataset(depth_unit_mm)
+
+    def _open_dataset(self, depth_unit_mm: float | None) -> tuple[list[str], float]:
+        index = read_json(self.directory / "dataset.json")
+        if index.get("format") != FORMAT or index.get("version") != VERSION:
+            raise FrameError(
+                f"{self.directory}/dataset.json has format {index.get('format')!r} version {index.get('version')!r}; "
+                f"expected {FORMAT!r} version {VERSION}. Make the dataset again with this version of GraspCut."
+            )
+        unit = check_unit(index["depth_unit_mm"])
+        if depth_unit_mm is not None and abs(depth_unit_mm - unit) > 1e-6 * unit:
+            raise FrameError(
+                f"{self.directory} states a depth unit of {unit:g} mm, but {depth_unit_mm:g} mm came. Leave the unit "
+                "out."
+            )
+        names = [f"{number:06d}" for number in range(int(index["count"]))]
+        for folder, suffix in (("meta", ".json"), ("depth", ".png"), ("label", ".png")):
+            self._require(names, folder, suffix)
+        self.description = dict(index.get("description", {}))
+        return names, unit
+
+    def _open_plain(self, depth_unit_mm: float | None) -> list[str]:
+        if (self.directory / "meta").is_dir():
+            raise FrameError(
+                f"{self.directory} has frames but no dataset.json, so its writer was stopped; expected a finished "
+                "dataset. Start the same command again: it continues."
+            )
+        if not ((self.directory / "depth").is_dir() and (self.directory / "label").is_dir()):
+            raise FrameError(
+                f"{self.directory} is no dataset; expected dataset.json, or the folders depth/ and label/ with PNG "
+                "files of equal names. Check the path."
+            )
+        if depth_unit_mm is None:
+            raise FrameError(
+                f"{self.directory} does not state its depth unit; expected millimetres per step. Give depth_unit_mm "
+                "(command line: --depth-unit-mm): 1 for millimetres, 0.1249866 for an SR300."
+            )
+        names = sorted(_stems(self.directory / "depth", ".png"))
+        if not names:
+            raise FrameError(f"{self.directory}/depth has no PNG files; expected 16-bit depth images.")
+        self._require(names, "label", ".png")
+        for folder in _PLAIN_COLOUR_FOLDERS:
+            if (self.directory / folder).is_dir():
+                self._plain_colour = folder
+                break
+        return names
+
+    def _require(self, names: list[str], folder: str, suffix: str) -> None:
+        missing = sorted(set(names) - _stems(self.directory / folder, suffix))
+        if missing:
+            raise FrameError(
+                f"{self.directory}/{folder} lacks {_some(missing)} of {len(names)} files; expected one for every "
+                "frame. Copy the folder again whole, or make the dataset again."
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledFrame: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LabelledFrame]: ...
+    def __getitem__(self, index: int | slice) -> LabelledFrame | Sequence[LabelledFrame]:
+        """Frame `index`; a slice reads all of its frames at once.
+
+        Raises:
+            FrameError: If a file is damaged or does not fit the others.
+        """
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        name = self._name(index)
+        depth, labels = self.read_depth_and_labels(index)
+        if self.is_plain:
+            colour = read_colour(self._path(self._plain_colour, name)) if self._plain_colour else None
+            return LabelledFrame(Frame(depth, self._camera, colour, name=name), labels)
+        meta_path = self.directory / "meta" / f"{name}.json"
+        meta = read_json(meta_path)
+        try:
+            return self._assemble(name, depth, labels, meta)
+        except (KeyError, TypeError) as error:
+            raise FrameError(f"{meta_path} lacks or garbles {error}; make frame {name} again.") from error
+
+    def _assemble(
+        self, name: str, depth: NDArray[np.float32], labels: NDArray[np.uint8], meta: dict[str, Any]
+    ) -> LabelledFrame:
+        files = meta["files"]
+        frame = Frame(
+            depth,
+            _camera_from(meta["camera"]),
+            read_colour(self._path("colour", name)) if "colour" in files else None,
+            _camera_from(meta["colour_camera"]),
+            meta["timestamp_s"],
+            meta["name"] or name,
+        )
+        joints = len(JOINT_NAMES)
+        return LabelledFrame(
+            frame,
+            labels,
+            read_single_channel(self._path("instance", name), what="instance map") if "instance" in files else None,
+            read_single_channel(self._path("part", name), what="part map") if "part" in files else None,
+            np.array(meta["joints_mm"], dtype=np.float32).reshape(-1, joints, 3),
+            np.array(meta["joints_visible"], dtype=bool).reshape(-1, joints),
+            tuple(Instance(entry["id"], entry["label"], entry["name"]) for entry in meta["instances"]),
+        )
+
+    def read_depth_and_labels(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """The fast path for training: no colour, maps or JSON.
+
+        Returns:
+            Depth (H, W) float32 mm with 0 = no data, and labels (H, W) uint8.
+
+        Raises:
+            FrameError: If a file is damaged or is not what it should be.
+        """
+        name = self._name(index)
+        depth_path, label_path = self._path("depth", name), self._path("label", name)
+        depth = read_depth(depth_path, self.depth_unit_mm)
+        labels = read_single_channel(label_path, what="label map")
+        try:
+            check_labels(labels, depth.shape)
+        except FrameError as error:
+            raise FrameError(f"{label_path}: {error}") from error
+        return depth, labels
+
+    def camera(self, index: int) -> Camera | None:
+        """The depth camera of frame `index`, or None if unknown, without reading images."""
+        if self.is_plain:
+            return self._camera
+        return _camera_from(read_json(self.directory / "meta" / f"{self._name(index)}.json").get("camera"))
+
+    def check(self, progress: Callable[[int], None] | None = None) -> list[str]:
+        """Reads every file of every frame and returns one line for each bad frame; empty = whole.
+
+        Args:
+            progress: Called with the number of frames read so far.
+        """
+        faults = []
+        for index, name in enumerate(self.names):
+            try:
+                self[index]
+            except FrameError as error:
+                faults.append(f"frame {name}: {error}")
+            if progress is not None:
+                progress(index + 1)
+        return faults
+
+    def _name(self, index: int) -> str:
+        if not -len(self.names) <= index < len(self.names):
+            raise IndexError(f"frame {index} was asked for; {self.directory} has {len(self.names)} frames")
+        return self.names[index]
+
+    def _path(self, folder: str, name: str) -> str:
+        # A plain string: building a Path costs as much as decoding a small label map.
+        return f"{self.directory}/{folder}/{name}.png"
+
+
+def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:
+    """Reads a depth image file, (H, W) float32 mm; see `check_depth`. Errors name the file."""
+    image = read_image(path)
+    try:
+        return check_depth(image, unit_mm)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
+
+
+def _meta(labelled: LabelledFrame) -> dict[str, Any]:
+    frame = labelled.frame
+    return {
+        "name": frame.name,
+        "timestamp_s": frame.timestamp_s,
+        "camera": frame.camera.to_dict() if frame.camera else None,
+        "colour_camera": frame.colour_camera.to_dict() if frame.colour_camera else None,
+        "instances": [{"id": entry.id, "label": entry.label, "name": entry.name} for entry in labelled.instance_table],
+        # str() of a float32 is the shortest text that reads back exactly.
+        "joints_mm": [[[float(str(value)) for value in point] for point in hand] for hand in labelled.joints_mm],
+        "joints_visible": labelled.joints_visible.astype(int).tolist(),
+    }
+
+
+def _camera_from(value: Mapping[str, Any] | None) -> Camera | None:
+    return None if value is None else Camera.from_dict(value)
+
+
+def _stems(folder: Path, suffix: str) -> set[str]:
+    """Names without ending of the files of one folder; temporary files start with a dot and are left out."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {
+            entry.name[: -len(suffix)]
+            for entry in entries
+            if entry.name.endswith(suffix) and not entry.name.startswith(".")
+        }
+
+
+def _some(values: Sequence[Any]) -> str:
+    """ "3 (000001, 000002, 000007)", shortened past five."""
+    if not values:
+        return "none"
+    shown = ", ".join(str(value) for value in values[:5])
+    return f"{len(values)} ({shown}{', ...' if len(values) > 5 else ''})"

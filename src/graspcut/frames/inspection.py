@@ -1,0 +1,132 @@
+"""What a file or folder of frames is, and whether it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from graspcut.frames.camera import Camera
+from graspcut.frames.dataset import DatasetReader
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
+from graspcut.frames.images import read_image
+from graspcut.frames.recording import Recording
+from graspcut.frames.sources import IMAGE_SUFFIXES, DatasetFrames, Source, open_source
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        kind: "recording", "dataset folder", "depth image", ...
+        facts: (what, value) to print, in order.
+        faults: One line for each thing that is damaged; empty = whole.
+    """
+
+    kind: str
+    facts: tuple[tuple[str, str], ...]
+    faults: tuple[str, ...]
+
+
+def inspect_frames(
+    path: str | Path, *, depth_unit_mm: float | None = None, progress: Callable[[int, int], None] | None = None
+) -> Inspection:
+    """Reads a depth image, numpy file, folder of images, recording or dataset folder whole.
+
+    Args:
+        path: File or folder.
+        depth_unit_mm: Unit of whole numbers in files that do not say it. Without it such files are described in their
+            raw steps.
+        progress: Called with (frames read, frames in all) where it takes long.
+
+    Raises:
+        FrameError: If it is nothing of the kind.
+    """
+    place = Path(path)
+    if place.is_file() and place.suffix.lower() in IMAGE_SUFFIXES and depth_unit_mm is None:
+        return _raw_image(place)
+    source = open_source(place, depth_unit_mm=depth_unit_mm)
+    if isinstance(source, Recording):
+        return _recording(source)
+    if isinstance(source, DatasetFrames):
+        return _dataset(source.reader, progress)
+    return _frames(place, source, progress)
+
+
+def _raw_image(path: Path) -> Inspection:
+    image = read_image(path)
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    facts = [("size", f"{image.shape[1]}x{image.shape[0]}"), ("values", f"{channels} channel(s) of {image.dtype}")]
+    if image.ndim == 3 or image.dtype.itemsize == 1:
+        return Inspection("picture, not a depth image (8 bits or several channels)", tuple(facts), ())
+    valid = image[image > 0]
+    facts.append(("pixels with data", f"{valid.size / image.size:.1%}"))
+    if valid.size:
+        facts.append(("raw values", f"{valid.min()} .. {valid.max()}, median {np.median(valid):g}"))
+    facts.append(("unit", "not in the file; give --depth-unit-mm to see millimetres"))
+    return Inspection("depth image", tuple(facts), ())
+
+
+def _recording(recording: Recording) -> Inspection:
+    facts = [("frames", str(len(recording))), ("unit", f"{recording.depth_unit_mm:g} mm a step")]
+    facts.append(("depth camera", describe_camera(recording.camera)))
+    facts.append(("colour camera", describe_camera(recording.colour_camera)))
+    times = [time for time in recording.timestamps_s if time is not None]
+    if len(times) > 1 and times[-1] > times[0]:
+        facts.append(
+            ("length", f"{times[-1] - times[0]:.2f} s, {(len(times) - 1) / (times[-1] - times[0]):.1f} frames/s")
+        )
+    return Inspection("recording", tuple(facts), tuple(recording.check()))
+
+
+def _dataset(reader: DatasetReader, progress: Callable[[int, int], None] | None) -> Inspection:
+    facts = [("frames", str(len(reader)))]
+    facts += [(f"description: {name}", str(value)) for name, value in sorted(reader.description.items())]
+    if len(reader):
+        facts.append(("first frame's camera", describe_camera(reader.camera(0))))
+    count = len(reader)
+    faults = reader.check(None if progress is None else lambda done: progress(done, count))
+    return Inspection(
+        "plain folder of depth and label images" if reader.is_plain else "dataset folder", tuple(facts), tuple(faults)
+    )
+
+
+def _frames(path: Path, source: Source, progress: Callable[[int, int], None] | None) -> Inspection:
+    faults: list[str] = []
+    sizes: set[str] = set()
+    nearest, farthest, filled, pixels = np.inf, 0.0, 0, 0
+    first: Frame | None = None
+    for index in range(len(source)):
+        try:
+            frame = source[index]
+        except FrameError as error:
+            faults.append(str(error))
+        else:
+            first = first or frame
+            sizes.add(f"{frame.width}x{frame.height}")
+            valid = frame.depth_mm[frame.depth_mm > 0]
+            filled, pixels = filled + valid.size, pixels + frame.depth_mm.size
+            if valid.size:
+                nearest, farthest = min(nearest, float(valid.min())), max(farthest, float(valid.max()))
+        if progress is not None:
+            progress(index + 1, len(source))
+    facts = [("frames", str(len(source)))]
+    if first is not None:
+        facts += [("size", ", ".join(sorted(sizes))), ("pixels with data", f"{filled / pixels:.1%}")]
+        facts.append(("depth", f"{nearest:.0f} .. {farthest:.0f} mm" if filled else "none"))
+        facts.append(("camera", describe_camera(first.camera)))
+        facts.append(("colour", "no" if first.colour is None else "registered to depth"))
+    return Inspection("folder of depth images" if path.is_dir() else "depth file", tuple(facts), tuple(faults))
+
+
+def describe_camera(camera: Camera | None) -> str:
+    """ "640x480, fx 476.0, fy 476.0, cx 313.7, cy 242.8", or "unknown"."""
+    if camera is None:
+        return "unknown"
+    distorted = ", with distortion" if any(camera.distortion) else ""
+    numbers = f"fx {camera.fx:.1f}, fy {camera.fy:.1f}, cx {camera.cx:.1f}, cy {camera.cy:.1f}"
+    return f"{camera.width}x{camera.height}, {numbers}{distorted}"

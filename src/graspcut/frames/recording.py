@@ -1,0 +1,295 @@
+"""Recordings on disk: the raw streams of a camera, its calibration, unit and timestamps.
+
+Layout: `recording.json` (calibration; written first), `depth/000000.png` (uint16, exactly what the camera gave),
+`colour/000000.png` or `.jpg`, and `frames.jsonl` with one line a frame, appended after the frame's files are in place.
+A killed recorder therefore leaves every appended frame readable; at most one unfinished line or unlisted file follows,
+which reading ignores and `Recording.check` reports.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame, check_depth, check_unit
+from graspcut.frames.images import (
+    decode_image,
+    encode_image,
+    read_bytes,
+    read_json,
+    write_bytes_atomically,
+    write_json_atomically,
+)
+
+FORMAT = "graspcut-recording"
+VERSION = 1
+
+
+class RecordingWriter:
+    """Appends frames to a new recording; use it as a context manager.
+
+    Args:
+        directory: Is made if missing; must not hold a recording unless `resume`.
+        camera: Intrinsics of the depth stream; None if unknown.
+        depth_unit_mm: Millimetres per step of the raw depth.
+        colour_camera: Intrinsics of the colour stream and its place beside the depth camera; None means that colour
+            comes registered to the depth pixels.
+        colour_format: "png" keeps colour exactly; "jpeg" is several times faster and smaller, for large colour streams.
+        resume: Go on after the last whole frame of a recording that was stopped.
+
+    Raises:
+        FrameError: If the folder holds a recording already, or one of another camera or unit when resuming.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        camera: Camera | None,
+        depth_unit_mm: float,
+        colour_camera: Camera | None = None,
+        *,
+        colour_format: Literal["png", "jpeg"] = "png",
+        resume: bool = False,
+    ) -> None:
+        self.directory = Path(directory)
+        self.camera = camera
+        self.colour_camera = colour_camera
+        self.depth_unit_mm = check_unit(depth_unit_mm)
+        self._colour_suffix = {"png": ".png", "jpeg": ".jpg"}[colour_format]
+        self._count = 0
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "depth_unit_mm": self.depth_unit_mm,
+            "camera": camera.to_dict() if camera else None,
+            "colour_camera": colour_camera.to_dict() if colour_camera else None,
+        }
+        if (self.directory / "recording.json").exists():
+            self._count = self._continue(header, resume)
+        for folder in ("depth", "colour"):
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        write_json_atomically(self.directory / "recording.json", header)
+        self._index: BinaryIO | None = (self.directory / "frames.jsonl").open("ab")
+
+    def _continue(self, header: dict[str, Any], resume: bool) -> int:
+        if not resume:
+            raise FrameError(
+                f"{self.directory} already holds a recording; expected a new folder. Give another name, or resume=True "
+                "to append."
+            )
+        present = read_json(self.directory / "recording.json")
+        different = sorted(name for name in header if present.get(name) != header[name])
+        if different:
+            raise FrameError(
+                f"{self.directory} was recorded with another {', '.join(different)}; expected the same to append to "
+                "it. Record into a new folder."
+            )
+        entries, rest = _read_index(self.directory)
+        if rest:
+            path = self.directory / "frames.jsonl"
+            write_bytes_atomically(path, path.read_bytes()[: -len(rest)])
+        return len(entries)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(
+        self,
+        depth_raw: NDArray[np.uint16],
+        colour: NDArray[np.uint8] | None = None,
+        timestamp_s: float | None = None,
+    ) -> None:
+        """Adds one frame; when it returns, the frame survives the end of this process.
+
+        Args:
+            depth_raw: (H, W) uint16 as the camera gave it, in steps of the recording's unit, 0 = no data.
+            colour: (H', W', 3) uint8 RGB, or None.
+            timestamp_s: Seconds, from any fixed origin, or None.
+
+        Raises:
+            FrameError: If the arrays are not what the recording's cameras give.
+            OSError: If the disk is full.
+        """
+        if self._index is None:
+            raise FrameError(
+                f"the recording {self.directory} is closed; append before close() or inside the with block."
+            )
+        if not isinstance(depth_raw, np.ndarray) or depth_raw.dtype != np.uint16:
+            came = depth_raw.dtype if isinstance(depth_raw, np.ndarray) else type(depth_raw).__name__
+            raise FrameError(
+                f"raw depth came as {came}; expected uint16 exactly as the camera gives it. Do not convert to "
+                "millimetres before recording; the unit is stored beside the frames."
+            )
+        # Making a frame checks shapes and cameras, so nothing is recorded that could not be read again.
+        Frame(check_depth(depth_raw, self.depth_unit_mm), self.camera, colour, self.colour_camera, timestamp_s)
+        name = f"{self._count:06d}"
+        entry: dict[str, Any] = {"timestamp_s": timestamp_s}
+        entry["depth"] = self._write("depth", name, ".png", depth_raw)
+        if colour is not None:
+            entry["colour"] = self._write("colour", name, self._colour_suffix, colour)
+        self._index.write((json.dumps(entry) + "\n").encode())
+        self._index.flush()
+        self._count += 1
+
+    def _write(self, folder: str, name: str, suffix: str, image: NDArray[Any]) -> dict[str, Any]:
+        data = encode_image(image, suffix, name=f"{folder} {name}")
+        write_bytes_atomically(self.directory / folder / f"{name}{suffix}", data)
+        return {"file": f"{folder}/{name}{suffix}", "bytes": len(data), "crc32": zlib.crc32(data)}
+
+    def close(self) -> None:
+        """Closes the index; further `append` calls fail. Safe to call twice."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Recording(Sequence[Frame]):
+    """Reads a recording, also one whose recorder was killed or is still running.
+
+    Args:
+        directory: The folder.
+
+    Attributes:
+        names: One name a frame, in order.
+        timestamps_s: One number or None a frame.
+
+    Raises:
+        FrameError: If the folder is no recording.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        header_path = self.directory / "recording.json"
+        header = read_json(header_path)
+        if header.get("format") != FORMAT or header.get("version") != VERSION:
+            raise FrameError(
+                f"{header_path} has format {header.get('format')!r} version {header.get('version')!r}; expected "
+                f"{FORMAT!r} version {VERSION}. Open it with the version of GraspCut that recorded it."
+            )
+        try:
+            self.depth_unit_mm = check_unit(header["depth_unit_mm"])
+            self.camera = Camera.from_dict(header["camera"]) if header["camera"] else None
+            self.colour_camera = Camera.from_dict(header["colour_camera"]) if header["colour_camera"] else None
+        except (KeyError, TypeError) as error:
+            raise FrameError(f"{header_path} lacks or garbles {error}; restore it from a copy.") from error
+        self._entries, self._rest = _read_index(self.directory)
+        self.names = [f"{number:06d}" for number in range(len(self._entries))]
+        self.timestamps_s: list[float | None] = [entry["timestamp_s"] for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
+        """Frame `index` in millimetres; a slice reads all of its frames at once.
+
+        Raises:
+            FrameError: If its files are missing or damaged.
+        """
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        raw = self.read_raw_depth(index)
+        entry = self._entries[index]
+        colour = self._read(entry["colour"]) if "colour" in entry else None
+        return Frame(
+            check_depth(raw, self.depth_unit_mm),
+            self.camera,
+            colour,
+            self.colour_camera if colour is not None else None,
+            entry["timestamp_s"],
+            self.names[index],
+        )
+
+    def read_raw_depth(self, index: int) -> NDArray[np.uint16]:
+        """(H, W) uint16 exactly as appended, in steps of `depth_unit_mm`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} was asked for; {self.directory} has {len(self)} frames")
+        image = self._read(self._entries[index]["depth"])
+        if image.dtype != np.uint16:
+            raise FrameError(f"{self.directory}, frame {index}: depth is {image.dtype}; expected the recorded uint16.")
+        return image
+
+    def _read(self, entry: dict[str, Any]) -> NDArray[Any]:
+        path = self.directory / entry["file"]
+        data = read_bytes(path)
+        if len(data) != entry["bytes"] or zlib.crc32(data) != entry["crc32"]:
+            raise FrameError(
+                f"{path} has {len(data)} bytes that are not those recorded ({entry['bytes']} bytes, checksum "
+                f"{entry['crc32']:08x}); expected the unchanged file. Restore it from a copy or leave the frame out."
+            )
+        return decode_image(data, str(path))
+
+    def check(self) -> list[str]:
+        """Reads every file and returns one line for each fault; empty = whole and nothing left over."""
+        faults = []
+        if self._rest:
+            faults.append(
+                f"frames.jsonl ends with {len(self._rest)} bytes of an unfinished line: the recorder was stopped"
+            )
+        last = -math.inf
+        for index in range(len(self)):
+            try:
+                frame = self[index]
+            except FrameError as error:
+                faults.append(f"frame {self.names[index]}: {error}")
+                continue
+            if frame.timestamp_s is not None:
+                if frame.timestamp_s < last:
+                    faults.append(f"frame {self.names[index]}: time runs back from {last} to {frame.timestamp_s} s")
+                last = frame.timestamp_s
+        listed = {entry[kind]["file"] for entry in self._entries for kind in ("depth", "colour") if kind in entry}
+        for folder in ("depth", "colour"):
+            for path in sorted((self.directory / folder).glob("*")):
+                if f"{folder}/{path.name}" not in listed:
+                    faults.append(f"{folder}/{path.name} is not in the index: the recorder was stopped too early")
+        return faults
+
+
+def _read_index(directory: Path) -> tuple[list[dict[str, Any]], bytes]:
+    """The whole lines of frames.jsonl, and what follows them."""
+    path = directory / "frames.jsonl"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        # Stopped between writing the header and opening the index: a recording of no frames.
+        return [], b""
+    whole, newline, rest = data.rpartition(b"\n")
+    entries = []
+    for number, line in enumerate(whole.split(b"\n") if newline else [], 1):
+        try:
+            entry = json.loads(line)
+            for kind in ("depth", "colour"):
+                if kind == "depth" or kind in entry:
+                    _ = entry[kind]["file"], entry[kind]["bytes"], entry[kind]["crc32"]
+            _ = entry["timestamp_s"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FrameError(
+                f"{path}, line {number} is damaged ({error!r}); expected one JSON object a frame. Restore the file "
+                "from a copy, or delete the lines from there on to keep the frames before it."
+            ) from error
+        entries.append(entry)
+    return entries, rest

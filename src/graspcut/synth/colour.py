@@ -1,0 +1,83 @@
+"""The colour camera beside the depth camera: its own intrinsics and baseline, simple shading, a little noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from graspcut.synth.kernel import kernel
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera
+
+
+def colour_camera(width: int, depth_camera_focal_scale: float = 1.0) -> Camera:
+    """An SR300-like 16:9 colour camera of the given width, 25.7 mm to the right of the depth camera.
+
+    The numbers are one unit's published calibration (1920 x 1080: f 1386.69, centre 945.51, 545.70; translation 25.70, 0.57, 3.96 mm).
+    """
+    height = width * 9 // 16
+    scale = width / 1920.0
+    return Camera(
+        fx=1386.69 * scale * depth_camera_focal_scale,
+        fy=1386.69 * scale * depth_camera_focal_scale,
+        cx=945.51 * scale,
+        cy=545.70 * scale,
+        width=width,
+        height=height,
+        translation_mm=(25.70, 0.57, 3.96),
+    )
+
+
+@kernel
+def _shade(
+    depth: np.ndarray, surface: np.ndarray, colours: np.ndarray, fx: float, fy: float, light: np.ndarray, ambient: float,
+    exposure: float, noise: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    height, width = depth.shape
+    for v in range(height):
+        for u in range(width):
+            z = depth[v, u]
+            shade = 1.0
+            if z > 0.0:
+                # Normal from neighbours on the same surface side; a jump leaves the pixel facing the camera.
+                zl = depth[v, u - 1] if u > 0 else z
+                zr = depth[v, u + 1] if u < width - 1 else z
+                zu = depth[v - 1, u] if v > 0 else z
+                zd = depth[v + 1, u] if v < height - 1 else z
+                gx = zr - z if abs(zr - z) < abs(z - zl) else z - zl
+                gy = zd - z if abs(zd - z) < abs(z - zu) else z - zu
+                gx *= fx / z
+                gy *= fy / z
+                length = math.sqrt(gx * gx + gy * gy + 1.0)
+                lambert = (gx * light[0] + gy * light[1] - light[2]) / length
+                shade = ambient + (1.0 - ambient) * max(lambert, 0.0)
+            s = surface[v, u]
+            for c in range(3):
+                value = colours[s, c] * shade * exposure + noise[(v * width + u) * 3 + c & 65535]
+                out[v, u, c] = min(max(value, 0.0), 255.0)
+
+
+def shade(
+    rng: np.random.Generator, depth_mm: NDArray[np.float32], surface: NDArray[np.int32], colours: NDArray[np.float32], camera: Camera
+) -> NDArray[np.uint8]:
+    """Shade a rendered view.
+
+    Args:
+        rng: Light, exposure and noise.
+        depth_mm: float32 (H, W) from `render.render`.
+        surface: int32 (H, W).
+        colours: float32 (n, 3) RGB 0..255 of every surface.
+        camera: The colour camera.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+    """
+    light = np.array([rng.normal(0, 0.5), rng.normal(-0.4, 0.4), -1.0])
+    light /= np.linalg.norm(light)
+    noise = rng.standard_normal(65536, dtype=np.float32) * rng.uniform(0.5, 4.0)
+    out = np.empty((camera.height, camera.width, 3), np.uint8)
+    _shade(
+        depth_mm, surface, colours, camera.fx, camera.fy, light, rng.uniform(0.25, 0.6), rng.uniform(0.75, 1.1), noise, out
+    )
+    return out

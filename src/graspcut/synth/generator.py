@@ -1,0 +1,203 @@
+"""Labelled frames by index: frame i depends on (configuration, seed, i) alone, so any number of workers gives the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from graspcut.synth.kernel import kernel
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera
+from graspcut.frames.frame import Frame
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.synth import colour as colour_module
+from graspcut.synth.render import Geometry, render
+from graspcut.synth.scene import PlacedHand, Scene, SceneConfig, sample_scene
+from graspcut.synth.sensor import SensorConfig, simulate
+from graspcut.synth.solids import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
+
+SensorName = Literal["sr300", "kinect", "ideal"]
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """What frames to make.
+
+    Attributes:
+        width: Width of the frames in pixels.
+        height: Height in pixels.
+        sensor: Preset of the depth sensor: "sr300", "kinect" or "ideal".
+        vary_sensor: Draw the strength of every sensor effect anew for each frame; otherwise the preset's own values.
+        held_out_kinds: Held objects are of the kinds kept out of training.
+        colour: Render the colour camera too.
+        window: (width, height) of a window cut from the frame around a hand, as if the camera had delivered only that; or None.
+        focal_jitter: Standard deviation of the log focal length; 0 keeps the preset's.
+        cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often are.
+        scene: How often things occur.
+    """
+
+    width: int = 320
+    height: int = 240
+    sensor: SensorName = "sr300"
+    vary_sensor: bool = True
+    held_out_kinds: bool = False
+    colour: bool = True
+    window: tuple[int, int] | None = None
+    focal_jitter: float = 0.0
+    cut_background: float = 0.3
+    scene: SceneConfig = field(default_factory=SceneConfig)
+
+    def __post_init__(self) -> None:
+        if self.sensor not in ("sr300", "kinect", "ideal"):
+            raise ValueError(f"sensor {self.sensor!r} is unknown; known sensors: sr300, kinect, ideal")
+        if self.width < 16 or self.height < 16:
+            raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
+        if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
+            raise ValueError(f"window {self.window} does not fit into {self.width}x{self.height}")
+
+    def camera(self) -> Camera:
+        """The depth camera of the preset at this size, without window and jitter."""
+        return Camera.kinect(self.width, self.height) if self.sensor == "kinect" else Camera.sr300(self.width, self.height)
+
+
+def _sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:
+    if config.sensor == "ideal":
+        return SensorConfig.ideal()
+    if config.vary_sensor:
+        return SensorConfig.randomised(rng, config.sensor)
+    return SensorConfig.kinect() if config.sensor == "kinect" else SensorConfig.sr300()
+
+
+def _window(camera: Camera, size: tuple[int, int], hands: tuple[PlacedHand, ...], rng: np.random.Generator) -> Camera:
+    """A window of the camera's image, mostly with a hand in it."""
+    width, height = size
+    if hands and rng.random() < 0.9:
+        joints = hands[int(rng.integers(len(hands)))].joints_mm
+        u, v = camera.project(joints[9])
+        u += rng.normal(0, 0.22) * width
+        v += rng.normal(0, 0.22) * height
+    else:
+        u, v = rng.uniform(0, camera.width), rng.uniform(0, camera.height)
+    x = int(np.clip(u - width / 2, 0, camera.width - width))
+    y = int(np.clip(v - height / 2, 0, camera.height - height))
+    return camera.cropped(x, y, width, height)
+
+
+@kernel
+def _look_up(
+    surface: np.ndarray, source: np.ndarray, label: np.ndarray, instance: np.ndarray, part: np.ndarray,
+    labels: np.ndarray, instances: np.ndarray, parts: np.ndarray,
+) -> None:  # fmt: skip
+    width = surface.shape[1]
+    for v in range(surface.shape[0]):
+        for u in range(width):
+            i = source[v, u]
+            if i < 0:
+                labels[v, u] = 0
+                instances[v, u] = 0
+                parts[v, u] = 0
+            else:
+                s = surface[i // width, i % width]
+                labels[v, u] = label[s]
+                instances[v, u] = instance[s]
+                parts[v, u] = part[s]
+
+
+def _visible(hand: PlacedHand, camera: Camera, depth: NDArray[np.float32], instances: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether the surface at each joint's pixel is that hand's flesh around the joint."""
+    pixels = np.rint(camera.project(hand.joints_mm)).astype(np.int64)
+    inside = (pixels[:, 0] >= 0) & (pixels[:, 0] < camera.width) & (pixels[:, 1] >= 0) & (pixels[:, 1] < camera.height)
+    u, v = np.clip(pixels[:, 0], 0, camera.width - 1), np.clip(pixels[:, 1], 0, camera.height - 1)
+    z = depth[v, u]
+    in_front = hand.joints_mm[:, 2] - z
+    return np.asarray(inside & (instances[v, u] == hand.instance) & (z > 0) & (in_front < hand.radii_mm + 6.0))
+
+
+class FrameGenerator:
+    """Endless labelled frames; `generator[i]` renders frame i.
+
+    Args:
+        config: What frames to make.
+        seed: Same seed, same frames.
+    """
+
+    def __init__(self, config: SynthConfig | None = None, seed: int = 0) -> None:
+        self.config = config if config is not None else SynthConfig()
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> LabelledFrame:
+        if index < 0:
+            raise IndexError(f"frame {index}: frames are numbered from 0")
+        config = self.config
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([self.seed, index])))
+        camera = config.camera()
+        if config.focal_jitter > 0.0:
+            scale = float(np.exp(np.clip(rng.normal(0, config.focal_jitter), -0.35, 0.35)))
+            camera = replace(camera, fx=camera.fx * scale, fy=camera.fy * scale)
+        scene_config = replace(config.scene, held_out_kinds=config.held_out_kinds)
+        scene = sample_scene(rng, camera, scene_config)
+        if config.window is not None:
+            camera = _window(camera, config.window, scene.hands, rng)
+        return self._observe(rng, scene, camera, f"{index:06d}")
+
+    def _observe(self, rng: np.random.Generator, scene: Scene, camera: Camera, name: str) -> LabelledFrame:
+        config = self.config
+        clean, surface = render(scene.geometry, camera)
+        label, instance, part, colours, stripes = scene.surfaces.columns()
+        sensor = _sensor(config, rng)
+        depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))
+        if rng.random() < config.cut_background:
+            self._cut(rng, depth, source, clean, label[surface])
+        labels, instances, parts = (np.empty(depth.shape, np.uint8) for _ in range(3))
+        _look_up(surface, source, label, instance, part, labels, instances, parts)
+        colour = None
+        camera_of_colour = None
+        if config.colour:
+            camera_of_colour = colour_module.colour_camera(camera.width)
+            z, hit = render(moved(scene.geometry, np.array(camera_of_colour.translation_mm)), camera_of_colour)
+            colour = colour_module.shade(rng, z, hit, colours, camera_of_colour)
+        clean_instances = instance[surface]
+        return LabelledFrame(
+            frame=Frame(depth, camera=camera, colour=colour, colour_camera=camera_of_colour, timestamp_s=None, name=name),
+            labels=labels,
+            instances=instances,
+            parts=parts,
+            joints_mm=np.array([h.joints_mm for h in scene.hands], np.float32).reshape(-1, 21, 3),
+            joints_visible=np.array([_visible(h, camera, clean, clean_instances) for h in scene.hands], bool).reshape(-1, 21),
+            instance_table=tuple(scene.surfaces.instances),
+        )
+
+    @staticmethod
+    def _cut(
+        rng: np.random.Generator,
+        depth: NDArray[np.float32],
+        source: NDArray[np.int32],
+        clean: NDArray[np.float32],
+        labels: NDArray[np.uint8],
+    ) -> None:
+        """Remove, in place, what lies beyond a slab behind the nearest hand or object; the slab's depth is random."""
+        foreground = clean[labels > 0]
+        if foreground.size < 50:
+            return
+        limit = float(np.partition(foreground, foreground.size // 50)[foreground.size // 50]) + rng.uniform(130, 420)
+        beyond = depth > limit
+        depth[beyond] = 0.0
+        source[beyond] = -1
+
+
+def moved(geometry: Geometry, translation_mm: NDArray[np.float64]) -> Geometry:
+    """The same scene in the coordinates of a camera without rotation: x' = x + translation."""
+    solids, rows, objects = geometry.solids.copy(), geometry.rows.copy(), geometry.objects.copy()
+    kind = solids[:, SOLID_KIND]
+    plane = kind == PLANE
+    solids[plane, 5] += solids[plane, 2:5] @ translation_mm
+    points = ~plane
+    solids[points, 2:5] += translation_mm
+    pair = points & (kind < ELLIPSOID_SOLID)
+    solids[pair, 5:8] += translation_mm
+    solids[kind == TRIANGLE, 8:11] += translation_mm
+    rows[:, 11:14] += translation_mm
+    objects[:, 2:5] += translation_mm
+    return Geometry(solids, rows, objects)

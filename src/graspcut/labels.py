@@ -61,7 +61,7 @@ def _part_colours() -> NDArray[np.uint8]:
             red, green, blue = (round(channel + (target - channel) * amount) for channel in colour)
             rows.append((red, green, blue))
     rows.append((214, 186, 140))
-    rows.append((120, 110, 100))
+    rows.append((146, 108, 78))
     return _constant(rows)
 
 

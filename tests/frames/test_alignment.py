@@ -21,8 +21,7 @@ def random_colour(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def paint_planes(camera: Camera, edge_mm: float, near_mm: float) -> NDArray[np.uint8]:
-    """What a colour camera sees of a red half plane (x < edge_mm of the depth camera, at near_mm) before a green "
-    "plane."""
+    """What a colour camera sees of a red half plane (x < edge_mm, at near_mm) in front of a green plane."""
     ray = (np.arange(camera.width) - camera.cx) / camera.fx
     # The red plane at z = near_mm - t_z of this camera ends at x = edge_mm + t_x.
     red = ray * (near_mm + camera.translation_mm[2]) < edge_mm + camera.translation_mm[0]

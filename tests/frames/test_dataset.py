@@ -194,6 +194,18 @@ def test_a_dataset_of_another_version_is_refused(dataset: Path) -> None:
         DatasetReader(dataset)
 
 
+def test_a_garbled_index_is_named(dataset: Path) -> None:
+    (dataset / "dataset.json").write_text('{"format": "graspcut-dataset", "version": 1, "count": 3}')
+    with pytest.raises(FrameError, match=r"dataset\.json lacks depth_unit_mm"):
+        DatasetReader(dataset)
+
+
+def test_a_description_that_json_cannot_hold_is_refused_before_writing(tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match="cannot be stored as JSON"):
+        DatasetWriter(tmp_path / "new", depth_unit_mm=1.0, description={"path": tmp_path})
+    assert not (tmp_path / "new").exists()
+
+
 def test_indices_outside_are_index_errors(dataset: Path) -> None:
     with pytest.raises(IndexError, match="has 3 frames"):
         DatasetReader(dataset)[3]

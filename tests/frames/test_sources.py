@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,22 @@ def test_whole_numbers_without_a_unit_name_the_option(tmp_path: Path, kind: str)
 
 def test_camera_is_given_where_the_source_has_none(tmp_path: Path) -> None:
     assert open_source(make(tmp_path, "png"), depth_unit_mm=1, camera=CAMERA)[0].camera == CAMERA
-    (tmp_path / "r").mkdir()
-    assert open_source(make(tmp_path / "r", "recording"))[0].camera == CAMERA
+    other = Camera(9, 9, 2, 1, 4, 3)
+    for kind in ("recording", "dataset"):
+        (tmp_path / kind).mkdir()
+        assert open_source(make(tmp_path / kind, kind), camera=other)[0].camera == CAMERA
+    with RecordingWriter(tmp_path / "uncalibrated", None, 0.5) as recorder:
+        recorder.append(DEPTH)
+    assert open_source(tmp_path / "uncalibrated")[0].camera is None
+    assert open_source(tmp_path / "uncalibrated", camera=other)[0].camera == other
+
+
+@pytest.mark.parametrize("kind", ["recording", "dataset"])
+def test_a_unit_that_contradicts_the_stored_one_is_refused(tmp_path: Path, kind: str) -> None:
+    make(tmp_path, kind)
+    assert len(open_source(tmp_path, depth_unit_mm=0.5)) == 2
+    with pytest.raises(FrameError, match="Leave the unit"):
+        open_source(tmp_path, depth_unit_mm=1.0)
 
 
 def test_colour_beside_depth_is_paired_by_name(tmp_path: Path) -> None:
@@ -123,10 +138,32 @@ def test_decimals_in_metres_are_not_taken_as_millimetres(tmp_path: Path) -> None
     assert open_source(tmp_path / "metres.npy", depth_unit_mm=1000)[0].depth_mm[0, 0] == 500
 
 
-def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(FrameError, match="plain numbers"):
-        open_source(tmp_path / "evil.npy")
+class Trap:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_pickled_arrays_are_refused_and_never_run(tmp_path: Path, suffix: str) -> None:
+    trap = np.array([Trap(tmp_path / "sprung")], dtype=object)
+    path = tmp_path / f"evil{suffix}"
+    if suffix == ".npy":
+        np.save(path, trap, allow_pickle=True)
+    else:
+        np.savez(path, depth_mm=trap)
+    with pytest.raises(FrameError, match="evil"):
+        open_source(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_whole_millimetres_in_an_archive_need_no_unit(tmp_path: Path) -> None:
+    np.savez(tmp_path / "whole.npz", depth_mm=DEPTH)
+    assert np.array_equal(open_source(tmp_path / "whole.npz")[0].depth_mm, DEPTH.astype(np.float32))
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".png"])
@@ -166,10 +203,17 @@ def test_found_frames_have_unique_names_and_go_on_past_a_bad_one(tmp_path: Path)
         make(tmp_path / folder, "folder")
     write_image_atomically(tmp_path / "left" / "2.png", np.zeros((3, 4), np.uint8))
     make(tmp_path, "npy")
-    inputs = [tmp_path / "left", tmp_path / "right", tmp_path / "a.npy", tmp_path / "right" / "0.png"]
+    (tmp_path / "b.npy").write_bytes(b"no numpy file")
+    inputs = [
+        tmp_path / "left",
+        tmp_path / "right",
+        tmp_path / "a.npy",
+        tmp_path / "b.npy",
+        tmp_path / "right" / "0.png",
+    ]
     found = find_frames(inputs, depth_unit_mm=1.0)
     names = [frame.name for frame in found]
-    assert names == ["left_0", "left_1", "2", "right_0", "right_1", "a", "right_0_2"]
+    assert names == ["left_0", "left_1", "2", "right_0", "right_1", "a", "b", "right_0_2"]
     good, bad = [], []
     for frame in found:
         try:
@@ -177,9 +221,12 @@ def test_found_frames_have_unique_names_and_go_on_past_a_bad_one(tmp_path: Path)
         except FrameError as error:
             bad.append(str(error))
     assert good == [400, 401, 400, 401, 400, 400]
-    assert len(bad) == 1
+    assert len(bad) == 2
     assert "2.png" in bad[0]
     assert "8-bit" in bad[0]
+    assert "b.npy cannot be read" in bad[1]
+    with pytest.raises(FrameError, match="does not exist"):
+        find_frames([tmp_path / "a.npy", tmp_path / "none.npy"])
 
 
 def test_no_frames_at_all_is_an_error() -> None:

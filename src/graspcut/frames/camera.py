@@ -90,6 +90,11 @@ class Camera:
         """Depth camera of a Kinect of the first generation, with the values published for the NYU hand pose frames."""
         return _scaled_by_width(588.03, 587.07, 320.0, 240.0, width, height)
 
+    @classmethod
+    def from_focal_length(cls, width: int, height: int, focal_px: float) -> Camera:
+        """A camera of which only the focal length is known: its axis goes through the middle of the image."""
+        return cls(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
+
     @property
     def rotation_matrix(self) -> NDArray[np.float64]:
         """R as a (3, 3) float64 array."""

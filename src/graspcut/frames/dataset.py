@@ -7,6 +7,7 @@ of processes may write different frames. Equal frames give equal bytes, whoever 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,13 +63,22 @@ class DatasetWriter:
         description: What the data are and how they were made; plain values for JSON.
 
     Raises:
-        FrameError: If the unit is wrong or the folder holds a dataset of another unit.
+        FrameError: If the unit is wrong, the description is no plain data, or the folder holds a dataset of another
+            unit.
     """
 
     def __init__(self, directory: str | Path, *, depth_unit_mm: float, description: Mapping[str, Any]) -> None:
         self.directory = Path(directory)
         self.depth_unit_mm = check_unit(depth_unit_mm)
         self.description = dict(description)
+        try:
+            json.dumps(self.description, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            # Found now rather than after hours of writing, when dataset.json is made.
+            raise FrameError(
+                f"the description cannot be stored as JSON ({error}); expected plain numbers, texts, lists and "
+                "dictionaries."
+            ) from error
         index_path = self.directory / "dataset.json"
         if index_path.exists():
             present = read_json(index_path).get("depth_unit_mm")
@@ -144,7 +154,7 @@ class DatasetReader(Sequence[LabelledFrame]):
     Args:
         directory: The folder.
         depth_unit_mm: Needed for a plain folder; for a dataset it may be left out and must otherwise agree.
-        camera: Intrinsics for a plain folder.
+        camera: Intrinsics for frames that have none of their own, such as those of a plain folder.
 
     Attributes:
         names: One name a frame, in order.
@@ -176,6 +186,11 @@ class DatasetReader(Sequence[LabelledFrame]):
             raise FrameError(
                 f"{self.directory}/dataset.json has format {index.get('format')!r} version {index.get('version')!r}; "
                 f"expected {FORMAT!r} version {VERSION}. Make the dataset again with this version of GraspCut."
+            )
+        lacking = [name for name in ("count", "depth_unit_mm") if not isinstance(index.get(name), (int, float))]
+        if lacking:
+            raise FrameError(
+                f"{self.directory}/dataset.json lacks {' and '.join(lacking)}; restore it, or make the dataset again."
             )
         unit = check_unit(index["depth_unit_mm"])
         if depth_unit_mm is not None and abs(depth_unit_mm - unit) > 1e-6 * unit:
@@ -259,7 +274,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         files = meta["files"]
         frame = Frame(
             depth,
-            _camera_from(meta["camera"]),
+            _camera_from(meta["camera"]) or self._camera,
             read_colour(self._path("colour", name)) if "colour" in files else None,
             _camera_from(meta["colour_camera"]),
             meta["timestamp_s"],
@@ -299,7 +314,8 @@ class DatasetReader(Sequence[LabelledFrame]):
         """The depth camera of frame `index`, or None if unknown, without reading images."""
         if self.is_plain:
             return self._camera
-        return _camera_from(read_json(self.directory / "meta" / f"{self._name(index)}.json").get("camera"))
+        meta = read_json(self.directory / "meta" / f"{self._name(index)}.json")
+        return _camera_from(meta.get("camera")) or self._camera
 
     def check(self, progress: Callable[[int], None] | None = None) -> list[str]:
         """Reads every file of every frame and returns one line for each bad frame; empty = whole.
@@ -325,6 +341,27 @@ class DatasetReader(Sequence[LabelledFrame]):
     def _path(self, folder: str, name: str) -> str:
         # A plain string: building a Path costs as much as decoding a small label map.
         return f"{self.directory}/{folder}/{name}.png"
+
+
+def open_dataset(
+    directory: str | Path, *, depth_unit_mm: float | None = None, focal_px: float | None = None
+) -> DatasetReader:
+    """Opens a dataset folder or a plain folder of which only unit and focal length are known.
+
+    Args:
+        directory: The folder.
+        depth_unit_mm: For a plain folder; see `DatasetReader`.
+        focal_px: Focal length of a plain folder's depth images; a dataset knows its own cameras.
+
+    Raises:
+        FrameError: As `DatasetReader`, or if the focal length is not positive.
+    """
+    reader = DatasetReader(directory, depth_unit_mm=depth_unit_mm)
+    if focal_px is None or not reader.is_plain or len(reader) == 0:
+        return reader
+    height, width = reader.read_depth_and_labels(0)[0].shape
+    camera = Camera.from_focal_length(width, height, focal_px)
+    return DatasetReader(directory, depth_unit_mm=depth_unit_mm, camera=camera)
 
 
 def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from graspcut.frames.errors import FrameError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Level 1 takes two thirds of the default's time for a tenth more bytes on depth, and fixing it keeps files
-# byte-identical.
-_PNG_PARAMETERS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# The fastest settings of libpng that are also among the smallest on depth, labels and colour (half the time of OpenCV's
+# level 1 alone). All fixed, so that equal arrays give equal bytes. OpenCV before 4.12 has no choice of filter.
+_PNG_PARAMETERS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_PNG_FILTER = getattr(cv2, "IMWRITE_PNG_FILTER", None)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -147,11 +148,21 @@ def encode_image(image: NDArray[Any], suffix: str, *, name: str = "image") -> by
             "expected (H, W) uint8 or uint16, or (H, W, 3) uint8 in RGB order, to .png (or 8 bits to .jpg)."
         )
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else np.ascontiguousarray(image)
-    parameters = _PNG_PARAMETERS if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
+    parameters = _png_parameters(image) if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     done, data = cv2.imencode(suffix, stored, parameters)
     if not done:
         raise FrameError(f"{name}: OpenCV could not encode an array of shape {image.shape} and {image.dtype}.")
     return data.tobytes()
+
+
+def _png_parameters(image: NDArray[Any]) -> list[int]:
+    if _PNG_FILTER is None:
+        return _PNG_PARAMETERS
+    if image.ndim == 3:
+        return [*_PNG_PARAMETERS, _PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    # Labels are runs of equal values already; neighbouring depths differ by little.
+    kind = cv2.IMWRITE_PNG_FILTER_NONE if image.dtype == np.uint8 else cv2.IMWRITE_PNG_FILTER_SUB
+    return [*_PNG_PARAMETERS, _PNG_FILTER, kind]
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:

@@ -166,16 +166,20 @@ class Recording(Sequence[Frame]):
 
     Args:
         directory: The folder.
+        depth_unit_mm: May be left out; must otherwise be the recorded unit.
+        camera: Intrinsics of the depth stream for a recording that has none.
 
     Attributes:
         names: One name a frame, in order.
         timestamps_s: One number or None a frame.
 
     Raises:
-        FrameError: If the folder is no recording.
+        FrameError: If the folder is no recording, or was recorded in another unit.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(
+        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None
+    ) -> None:
         self.directory = Path(directory)
         header_path = self.directory / "recording.json"
         header = read_json(header_path)
@@ -186,10 +190,15 @@ class Recording(Sequence[Frame]):
             )
         try:
             self.depth_unit_mm = check_unit(header["depth_unit_mm"])
-            self.camera = Camera.from_dict(header["camera"]) if header["camera"] else None
+            self.camera = Camera.from_dict(header["camera"]) if header["camera"] else camera
             self.colour_camera = Camera.from_dict(header["colour_camera"]) if header["colour_camera"] else None
         except (KeyError, TypeError) as error:
             raise FrameError(f"{header_path} lacks or garbles {error}; restore it from a copy.") from error
+        if depth_unit_mm is not None and abs(depth_unit_mm - self.depth_unit_mm) > 1e-6 * self.depth_unit_mm:
+            raise FrameError(
+                f"{self.directory} was recorded with a depth unit of {self.depth_unit_mm:g} mm, but {depth_unit_mm:g} "
+                "mm came. Leave the unit out."
+            )
         self._entries, self._rest = _read_index(self.directory)
         self.names = [f"{number:06d}" for number in range(len(self._entries))]
         self.timestamps_s: list[float | None] = [entry["timestamp_s"] for entry in self._entries]

@@ -217,9 +217,9 @@ def open_source(path: str | Path, *, depth_unit_mm: float | None = None, camera:
 
 def _open_folder(folder: Path, depth_unit_mm: float | None, camera: Camera | None) -> Source:
     if (folder / "recording.json").exists():
-        return Recording(folder)
+        return Recording(folder, depth_unit_mm=depth_unit_mm, camera=camera)
     if (folder / "dataset.json").exists() or (folder / "meta").is_dir():
-        return DatasetFrames(DatasetReader(folder, depth_unit_mm=depth_unit_mm))
+        return DatasetFrames(DatasetReader(folder, depth_unit_mm=depth_unit_mm, camera=camera))
     files = sorted(
         entry
         for entry in folder.iterdir()
@@ -271,6 +271,34 @@ class FoundFrame:
         return self.source[self.index]
 
 
+class _Unreadable(Sequence[Frame]):
+    """A file that could not be opened: one frame that raises the reason when it is read."""
+
+    def __init__(self, name: str, error: FrameError) -> None:
+        self.names = [name]
+        self._error = error
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
+        raise self._error
+
+
+def _open_or_postpone(path: Path, depth_unit_mm: float | None, camera: Camera | None) -> Source:
+    """The source, or for a damaged numpy file one that raises when read, so that it does not stop the others."""
+    try:
+        return open_source(path, depth_unit_mm=depth_unit_mm, camera=camera)
+    except FrameError as error:
+        if path.is_file() and path.suffix.lower() in ARRAY_SUFFIXES:
+            return _Unreadable(path.stem, error)
+        raise
+
+
 def find_frames(
     inputs: Iterable[str | Path], *, depth_unit_mm: float | None = None, camera: Camera | None = None
 ) -> list[FoundFrame]:
@@ -283,7 +311,7 @@ def find_frames(
             turns out bad when read raises in `FoundFrame.load`.
     """
     places = [Path(entry) for entry in inputs]
-    sources = [open_source(place, depth_unit_mm=depth_unit_mm, camera=camera) for place in places]
+    sources = [_open_or_postpone(place, depth_unit_mm, camera) for place in places]
     counts = Counter(name for source in sources for name in source.names)
     found: list[FoundFrame] = []
     taken: set[str] = set()

@@ -22,7 +22,7 @@ from graspcut.synth.hand import (
     sample_free_pose,
     sample_shape,
 )
-from graspcut.synth.objects import HELD_OUT_KINDS, TRAINING_KINDS, HeldObject, build_object, transform_rows
+from graspcut.synth.objects import HeldObject, build_object, draw_kind, transform_rows
 from graspcut.synth.render import OBJECT_COLUMNS, Geometry
 from graspcut.synth.solids import ROUND_CONE, SOLID_KIND, SOLID_ROW, TRIANGLE, Float64Array
 from graspcut.synth.surfaces import Surfaces
@@ -136,15 +136,14 @@ class _Builder:
 
     def kind(self) -> str:
         """Name of the next object's kind."""
-        kinds = HELD_OUT_KINDS if self.config.held_out_kinds else TRAINING_KINDS
-        return str(kinds[self.rng.integers(len(kinds))])
+        return draw_kind(self.rng, held_out=self.config.held_out_kinds)
 
     def add_object(self, held: HeldObject, rows: Float64Array, centre: Float64Array, first_surface: int) -> None:
         """Add a sphere-traced object whose rows are in camera coordinates already."""
         start = sum(len(r) for r in self.rows)
         self.rows.append(rows)
         self.objects.append(
-            [start, start + len(rows), *centre, held.bound_mm + held.bump_mm, held.bump_mm, held.bump_wavelength_mm, first_surface]
+            [start, start + len(rows), *centre, held.bound_mm, held.bump_mm, held.bump_wavelength_mm, first_surface]
         )
 
     def guard(self, centre: Float64Array, radius: float) -> None:

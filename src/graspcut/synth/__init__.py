@@ -1,0 +1,1 @@
+"""Labelled depth frames without a camera: procedural hands, held objects, scenes and depth sensors. No torch here."""

@@ -1,0 +1,1 @@
+"""Encoders and blocks that two or more methods use, loading of ImageNet weights, and counting."""

@@ -1,0 +1,175 @@
+"""DenseAttentionSmall: the design of DenseAttentionSeg over a light encoder, for CPUs and quick training.
+
+Source: Bo et al., "DenseAttentionSeg: Segment Hands from Interacted Objects Using Depth Input", section 4: an encoder
+with six levels, SqueezeNets, fine and coarse attention on every skip connection, six deconvolutions, a 1x1 convolution.
+
+Deviations, with the reason:
+    - The encoder is a small residual network with a light context module instead of ResNet-50 with ASPP: two CPU cores
+      have to train it from scratch. Most parameters sit at stride 16, where a pixel is cheap. Plain 3x3 convolutions
+      throughout: they have more capacity per millisecond than depthwise ones once channels are many.
+    - The input is `GeometryEncoding`, six channels, and the network is meant for one scale (`working_focal_px`);
+      `WorkingScale` brings frames of any size and focal length to it and labels back.
+    - Attention gates are sigmoids that only raise a skip: skip * (1 + fine) * (1 + coarse) (reference 1.4). The literal
+      product is the option "mul".
+    - The sixth deconvolution gives the classes itself: without an activation between, the 1x1 convolution is part of
+      it.
+    - Attention is gathered level by level (the recursive reading of "step by step") since it costs O(n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
+from graspcut.segmentation.models.decoder import AttentionDecoder
+from graspcut.segmentation.models.encoding import build_encoding
+
+
+@dataclass(frozen=True)
+class DenseAttentionSmallConfig:
+    """Sizes and options of `DenseAttentionSmall`.
+
+    Attributes:
+        classes: number of output classes.
+        encoding: name of the input encoding ("geometry", "slab", "raw").
+        widths: channels of levels 1 to 5 (strides 2, 4, 8, 16, 16).
+        blocks: residual blocks of levels 1 to 5.
+        context_width: channels of level 6, the context module.
+        context_dilations: dilations of its 3x3 branches at stride 16.
+        squeeze_width: k, the output channels of every SqueezeNet.
+        decoder_widths: output channels of the first five deconvolutions (strides 1, 1, 2, 2, 2); the sixth gives the
+            classes. Six entries: the paper's form with a 1x1 convolution at full resolution, much slower to train.
+        attention: "gate", "mul", "concat" or "none".
+        recursive_attention: True: resize the running product; False: resize every level on its own.
+        working_focal_px: focal length in pixels the network is trained at; used by `WorkingScale`.
+    """
+
+    classes: int = 3
+    encoding: str = "geometry"
+    widths: tuple[int, int, int, int, int] = (16, 24, 48, 96, 128)
+    blocks: tuple[int, int, int, int, int] = (0, 1, 1, 1, 1)
+    context_width: int = 96
+    context_dilations: tuple[int, ...] = (2, 4)
+    squeeze_width: int = 16
+    decoder_widths: tuple[int, ...] = (64, 48, 32, 16, 16)
+    attention: str = "gate"
+    recursive_attention: bool = True
+    working_focal_px: float = 240.0
+
+    def __post_init__(self) -> None:
+        if self.attention not in ATTENTION_FORMS:
+            raise ValueError(f"unknown attention {self.attention!r}, expected one of {', '.join(ATTENTION_FORMS)}")
+        if len(self.widths) != 5 or len(self.blocks) != 5 or len(self.decoder_widths) not in (5, 6):
+            raise ValueError(
+                f"widths, blocks and decoder_widths have {len(self.widths)}, {len(self.blocks)} and "
+                f"{len(self.decoder_widths)} entries, expected 5, 5 and 5 or 6"
+            )
+
+
+def convolution_bn_relu(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """Bias-free convolution that keeps the size (over `stride`, rounded up), batch norm, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """x -> ReLU(x + BN(conv3x3(ReLU(BN(conv3x3(x)))))), channels and size kept."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = convolution_bn_relu(channels, channels, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return functional.relu(features + self.norm(self.second(self.first(features))))
+
+
+class LightContext(nn.Module):
+    """A light ASPP: a 1x1 branch, dilated 3x3 branches and image pooling, joined by a 1x1 convolution.
+
+    The pooled branch has a bias instead of batch norm, so that one image per batch can be trained on.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        branch = outputs // 2
+        self.point = convolution_bn_relu(inputs, branch, kernel=1)
+        self.dilated = nn.ModuleList(convolution_bn_relu(inputs, branch, dilation=dilation) for dilation in dilations)
+        self.pooled = nn.Conv2d(inputs, branch, 1)
+        self.project = convolution_bn_relu(branch * (2 + len(dilations)), outputs, kernel=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
+        pooled = functional.relu(self.pooled(features.mean(dim=(2, 3), keepdim=True)))
+        branches = [self.point(features), *(branch(features) for branch in self.dilated)]
+        joined = torch.cat([*branches, pooled.expand(-1, -1, *features.shape[-2:])], dim=1)
+        projected: Tensor = self.project(joined)
+        return projected
+
+
+class LightEncoder(nn.Module):
+    """Depth encoding -> six levels with strides 2, 4, 8, 16, 16 (dilated), 16 (context). Sizes are rounded up."""
+
+    def __init__(self, inputs: int, config: DenseAttentionSmallConfig) -> None:
+        super().__init__()
+        levels: list[nn.Module] = []
+        channels = inputs
+        for number, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True), start=1):
+            dilation = 2 if number == 5 else 1
+            layers: list[nn.Module] = [convolution_bn_relu(channels, width, stride=1 if number == 5 else 2)]
+            layers += [ResidualBlock(width, dilation) for _ in range(blocks)]
+            levels.append(nn.Sequential(*layers))
+            channels = width
+        levels.append(LightContext(channels, config.context_width, config.context_dilations))
+        self.levels = nn.ModuleList(levels)
+        self.channels = (*config.widths, config.context_width)
+
+    def forward(self, encoded: Tensor) -> list[Tensor]:
+        """Map (B, inputs, H, W) to the six levels, finest first."""
+        outputs: list[Tensor] = []
+        for level in self.levels:
+            encoded = level(encoded)
+            outputs.append(encoded)
+        return outputs
+
+
+class DenseAttentionSmall(nn.Module):
+    """Depth -> class logits at the working scale (see the module and `DenseAttentionSmallConfig`)."""
+
+    def __init__(self, config: DenseAttentionSmallConfig | None = None) -> None:
+        super().__init__()
+        self.config = config if config is not None else DenseAttentionSmallConfig()
+        self.encoding = build_encoding(self.config.encoding)
+        self.encoder = LightEncoder(self.encoding.channels, self.config)
+        k = self.config.squeeze_width
+        self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in self.encoder.channels)
+        self.attention = DenseAttention(self.config.attention, recursive=self.config.recursive_attention)
+        self.decoder = AttentionDecoder(self.attention.skip_widths(k), self.config.decoder_widths, self.config.classes)
+
+    def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
+        """Segment depth frames.
+
+        Args:
+            depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data; any H, W from 16 pixels on.
+            focal_px: (B,) float32, focal length in pixels at this resolution; about `working_focal_px` for good labels.
+
+        Returns:
+            (B, classes, H, W) logits.
+        """
+        encoded = self.encoding(depth_mm, focal_px)
+        squeezed = [squeeze(level) for squeeze, level in zip(self.squeeze, self.encoder(encoded), strict=True)]
+        logits: Tensor = self.decoder(self.attention(squeezed), depth_mm.shape[-2:])
+        return logits

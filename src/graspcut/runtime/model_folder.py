@@ -1,0 +1,221 @@
+"""Model folders: how a trained network lies on disk.
+
+    NAME/config.json         what to build and what the weights expect (plain JSON)
+    NAME/model.safetensors   weights, float16 (never pickle)
+    NAME/card.md             what it was trained on, how, and its measured results
+    NAME/model.onnx          optional
+
+Reading needs numpy only; torch is imported by the one function that fills a network. A folder is written under a
+temporary name and renamed, so a killed command leaves either the old folder or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "card.md"
+ONNX_NAME = "model.onnx"
+FORMAT_VERSION = 1
+
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+class ModelFolderError(ValueError):
+    """A model folder is missing, incomplete or does not fit; the text says what to do."""
+
+
+def shipped_models_dir() -> Path:
+    """Folder of the models that come with the package."""
+    return Path(__file__).resolve().parent.parent / "weights"
+
+
+def shipped_model_names() -> list[str]:
+    """Names of the models that come with the package, sorted."""
+    folder = shipped_models_dir()
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if (entry / CONFIG_NAME).is_file())
+
+
+def find_model_folder(name_or_dir: str | Path) -> Path:
+    """The folder of a model given by path or by the name of a shipped model.
+
+    Args:
+        name_or_dir: a model folder (it wins), or a shipped model's name.
+
+    Raises:
+        ModelFolderError: if there is neither; the text lists the shipped names.
+    """
+    path = Path(name_or_dir)
+    if (path / CONFIG_NAME).is_file():
+        return path
+    names = shipped_model_names()
+    if str(name_or_dir) in names:
+        return shipped_models_dir() / str(name_or_dir)
+    shipped = ", ".join(names) if names else "none"
+    state = f"the folder exists but has no {CONFIG_NAME}" if path.is_dir() else "there is no such folder"
+    raise ModelFolderError(
+        f"no model {str(name_or_dir)!r}: {state}, and no shipped model has that name (shipped: {shipped}). "
+        f"Give the path of a model folder or one of these names."
+    )
+
+
+def save_model_folder(
+    directory: str | Path,
+    config: Mapping[str, Any],
+    state_dict: Mapping[str, Tensor | NDArray[Any]],
+    card: str,
+) -> Path:
+    """Writes a model folder, replacing an older one of the same name.
+
+    Args:
+        directory: the folder to write.
+        config: JSON-able description; "format" is added.
+        state_dict: weights by name. Floating-point tensors are stored as float16, except those with values that float16
+            can't hold, which stay float32; integers stay as they are.
+        card: Markdown text.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelFolderError: if a weight is not finite, or the target exists and is no model folder.
+    """
+    target = Path(directory)
+    if target.exists() and any(target.iterdir()) and not (target / CONFIG_NAME).is_file():
+        raise ModelFolderError(f"{target} exists and is no model folder (no {CONFIG_NAME}): choose another name")
+    tensors = {name: _stored(name, value) for name, value in state_dict.items()}
+    text = json.dumps({"format": FORMAT_VERSION, **config}, indent=2, sort_keys=False) + "\n"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        (temporary / CONFIG_NAME).write_text(text, encoding="utf-8")
+        (temporary / CARD_NAME).write_text(card.rstrip() + "\n", encoding="utf-8")
+        save_file(tensors, temporary / WEIGHTS_NAME)
+        temporary.chmod(0o755)  # mkdtemp makes it private
+        _replace_folder(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def load_model_config(name_or_dir: str | Path) -> dict[str, Any]:
+    """Reads `config.json` of a model.
+
+    Args:
+        name_or_dir: see `find_model_folder`.
+
+    Raises:
+        ModelFolderError: if it is missing, no JSON object, or of another format version.
+    """
+    path = find_model_folder(name_or_dir) / CONFIG_NAME
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelFolderError(f"{path} is not valid JSON ({error}); export the model again") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT_VERSION:
+        found = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelFolderError(
+            f"{path} has format {found!r}, this version reads {FORMAT_VERSION}: export it again or update graspcut"
+        )
+    return config
+
+
+def load_model_folder(name_or_dir: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Reads configuration and weights of a model without torch.
+
+    Args:
+        name_or_dir: see `find_model_folder`.
+
+    Returns:
+        (config, weights by name); floating-point weights come as float32.
+
+    Raises:
+        ModelFolderError: if something is missing or broken.
+    """
+    folder = find_model_folder(name_or_dir)
+    config = load_model_config(folder)
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise ModelFolderError(f"{folder} has no {WEIGHTS_NAME}: the folder is incomplete, copy or export it again")
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise ModelFolderError(f"{path} is not a complete safetensors file ({error}); copy it again") from error
+    return config, {
+        name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in stored.items()
+    }
+
+
+def fill_network(network: nn.Module, weights: Mapping[str, NDArray[Any]], origin: str | Path) -> None:
+    """Copies weights into a network; names and shapes must agree exactly.
+
+    Args:
+        network: the network, built from the same folder's configuration.
+        weights: from `load_model_folder`.
+        origin: where they come from, for the error text.
+
+    Raises:
+        ModelFolderError: lists missing, unexpected and misshapen weights.
+    """
+    import torch
+
+    expected = network.state_dict()
+    missing = sorted(expected.keys() - weights.keys())
+    unexpected = sorted(weights.keys() - expected.keys())
+    misshapen = sorted(
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected.keys() & weights.keys()
+        if tuple(weights[name].shape) != tuple(expected[name].shape)
+    )
+    problems = [
+        f"{title}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
+        for title, names in (("missing", missing), ("unexpected", unexpected), ("wrong shape", misshapen))
+        if names
+    ]
+    if problems:
+        raise ModelFolderError(
+            f"the weights of {origin} do not fit {type(network).__name__}: {'; '.join(problems)}. "
+            "Config and weights of a folder belong together; do not mix them, or export the model again."
+        )
+    network.load_state_dict({name: torch.from_numpy(np.array(value, order="C")) for name, value in weights.items()})
+
+
+def _stored(name: str, value: Tensor | NDArray[Any]) -> NDArray[Any]:
+    array = value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
+    if not np.issubdtype(array.dtype, np.floating):
+        return np.array(array, order="C")  # ascontiguousarray would give a scalar a dimension
+    if not np.isfinite(array).all():
+        raise ModelFolderError(f"weight {name} has values that are not finite: the training diverged, nothing written")
+    fits = array.size == 0 or float(np.abs(array).max()) <= _LARGEST_HALF
+    return np.array(array, dtype=np.float16 if fits else np.float32, order="C")
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(new, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    os.replace(target, old)  # an empty folder may be replaced by a rename
+    try:
+        os.replace(new, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old)

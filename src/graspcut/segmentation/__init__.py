@@ -1,0 +1,1 @@
+"""Hand and held object in a depth frame: networks, losses, metrics, training data, prediction."""

@@ -1,0 +1,110 @@
+"""What `train_segmentation` puts together, and short real runs of it on a few small frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graspcut.frames.camera import Camera
+from graspcut.frames.dataset import DatasetWriter, open_dataset
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
+from graspcut.frames.images import write_image_atomically
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.runtime.model_folder import load_model_folder
+from graspcut.segmentation.data import FolderSamples
+from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.task import TaskConfig
+from graspcut.train import segmentation
+from graspcut.train.segmentation import SegmentationTraining, task_config, train_segmentation
+from graspcut.train.trainer import RunConfig
+
+
+def write_dataset(folder: Path, *, count: int = 4, width: int = 64, height: int = 48, focal_px: float = 240.0) -> Path:
+    """Frames with a near square that is half hand, half object."""
+    rng = np.random.default_rng(1)
+    writer = DatasetWriter(folder, depth_unit_mm=0.125, description={})
+    for index in range(count):
+        depth = (900 + rng.normal(0, 2, (height, width))).astype(np.float32)
+        labels = np.zeros((height, width), dtype=np.uint8)
+        depth[height // 4 : height // 2, width // 4 : width // 2] = 500
+        labels[height // 4 : height // 2, width // 4 : width // 2] = 1
+        labels[height // 4 : height // 2, width // 3 : width // 2] = 2
+        writer.write(index, LabelledFrame(Frame(depth, Camera.from_focal_length(width, height, focal_px)), labels))
+    writer.finish(count)
+    return folder
+
+
+def quiet(folder: Path, stop_after_steps: int | None = None) -> RunConfig:
+    """A run without validation and progress bar."""
+    return RunConfig(folder, threads=1, validate_every_steps=0, progress_bar=False, stop_after_steps=stop_after_steps)
+
+
+def test_presets() -> None:
+    quick = task_config(SegmentationTraining(steps=500, learning_rate=0.004), 0)
+    assert (quick.steps, quick.learning_rate) == (500, 0.004)
+    assert quick.contour_weight == TaskConfig.quick(500).contour_weight
+    paper = SegmentationTraining(preset="paper", batch_size=4)
+    assert task_config(paper, 0) == TaskConfig.paper()
+    assert task_config(paper, 46_720) == TaskConfig.paper()
+    assert task_config(paper, 9).steps == 150 * 3  # 9 frames are 3 batches of at most 4
+    short = task_config(SegmentationTraining(preset="paper", steps=1500, contour_weight=0.5), 0)
+    assert (short.steps, short.contour_steps, short.contour_weight, short.schedule) == (1500, 100, 0.5, "step")
+
+
+def test_folders_are_brought_to_the_scale_of_the_network(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
+    training = SegmentationTraining(data=(folder,), batch_size=2)
+    (view,) = segmentation._views(training, [open_dataset(folder)], 240.0)
+    assert isinstance(view.samples, FolderSamples)
+    sample = view.samples.sample(0)
+    assert sample.depth_mm.shape == (48, 64)
+    assert sample.focal_px == 240.0
+    (whole,) = segmentation._views(training, [open_dataset(folder)], None)
+    assert whole.samples.sample(0).depth_mm.shape == (96, 128)
+
+
+def test_trains_exports_and_goes_on_from_the_export(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "d")
+    training = SegmentationTraining(data=(data,), validation=data, steps=2, batch_size=2, workers=0)
+    stopped = train_segmentation(training, quiet(tmp_path / "run", stop_after_steps=1))
+    assert (stopped.finished, stopped.steps, stopped.model_folder) == (False, 1, None)
+    result = train_segmentation(training, quiet(tmp_path / "run"))
+    assert (result.finished, result.steps) == (True, 2)
+    assert result.model_folder is not None
+    depth = open_dataset(data)[0].frame.depth_mm
+    assert Segmenter.load(result.model_folder)(depth).labels.shape == (48, 64)
+
+    _, weights = load_model_folder(result.model_folder)
+    _, model = segmentation._network(SegmentationTraining(start=str(result.model_folder)))
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), weights[name])
+    tuned = SegmentationTraining(data=(data,), start=str(result.model_folder), steps=1, batch_size=2, workers=0)
+    assert train_segmentation(tuned, quiet(tmp_path / "tuned")).finished
+
+
+def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "d")
+    training = SegmentationTraining(data=(data,), steps=2, batch_size=2, workers=0)
+    train_segmentation(training, quiet(tmp_path / "run", stop_after_steps=1))
+    other = SegmentationTraining(data=(data,), steps=2, batch_size=2, workers=0, learning_rate=0.5)
+    with pytest.raises(ValueError, match="run"):
+        train_segmentation(other, quiet(tmp_path / "run"))
+
+
+def test_plain_folders_need_a_unit_and_take_a_focal_length(tmp_path: Path) -> None:
+    for name in ("depth", "label"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+    write_image_atomically(tmp_path / "p" / "depth" / "a.png", np.full((20, 30), 4000, dtype=np.uint16))
+    write_image_atomically(tmp_path / "p" / "label" / "a.png", np.zeros((20, 30), dtype=np.uint8))
+    with pytest.raises(FrameError, match="--depth-unit-mm"):
+        open_dataset(tmp_path / "p")
+    reader = open_dataset(tmp_path / "p", depth_unit_mm=0.125, focal_px=33.0)
+    camera = reader.camera(0)
+    assert camera is not None
+    assert (camera.fx, camera.cx, camera.cy, camera.width, camera.height) == (33.0, 14.5, 9.5, 30, 20)
+    assert reader[0].frame.depth_mm[0, 0] == 500.0
+    with pytest.raises(FrameError):
+        open_dataset(tmp_path / "p", depth_unit_mm=0.125, focal_px=-1.0)

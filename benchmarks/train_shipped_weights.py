@@ -1,0 +1,69 @@
+"""Trains the shipped `dense-attention-small` weights: synthetic frames only, rendered while it trains, nothing written to disk.
+
+    python benchmarks/train_shipped_weights.py --out runs/small --images 300000
+
+Most batches are windows around a hand out of a 320 x 240 camera, which teach more per second than whole frames; the rest are whole frames.
+Each of `--processes` trains on one core with gradients averaged: two single-threaded processes beat two threads of one. Killed and started again with the same arguments it continues where it stopped. No real frame and no held-out kind of object is seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from graspcut.segmentation.augmentation import AugmentationConfig
+from graspcut.segmentation.data import RenderedSamples, SegmentationData, ValidationPart, View
+from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
+from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.train.trainer import RunConfig, prepare_run, run_training
+
+# (share of the batches, frames a batch, window or None for the whole 320 x 240 frame)
+VIEWS = ((0.7, 16, (128, 128)), (0.2, 16, (176, 144)), (0.1, 6, None))
+
+NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 1, 2, 1))
+
+
+def main() -> None:
+    """Parse the arguments and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
+    parser.add_argument("--images", type=int, default=300_000, help="frames to render and train on")
+    parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    images_a_step = options.processes * sum(share * batch for share, batch, _ in VIEWS)
+    steps = round(options.images / images_a_step)
+    config = dataclasses.replace(
+        TaskConfig.quick(steps, learning_rate=3e-3, contour_part=0.1), class_weights=(1.0, 3.0, 3.0), weight_decay=0.02
+    )
+    synth = SynthConfig(colour=False, focal_jitter=0.1)
+    views = [
+        View(
+            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), seed=options.seed + 1 + number)),
+            probability=share,
+            batch_size=batch,
+            augmentation=AugmentationConfig(flip=0.5),
+        )
+        for number, (share, batch, window) in enumerate(VIEWS)
+    ]
+    validation = [ValidationPart(RenderedSamples(FrameGenerator(SynthConfig(colour=False), seed=999_983)), count=200)]
+    run = RunConfig(
+        options.out,
+        seed=options.seed,
+        devices=options.processes,
+        strategy="ddp" if options.processes > 1 else "auto",
+        threads=1,
+        validate_every_steps=1000,
+        checkpoint_every_minutes=4.0,
+    )
+    prepare_run(run)
+    task = SegmentationTask({"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}, config)
+    result = run_training(task, SegmentationData(views, validation, seed=options.seed, workers=1), run)
+    print(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The command `graspcut`. Each verb's file only parses its options, calls one public function and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+FAILURE = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+class UsageError(Exception):
+    """Options that each make sense and do not fit together."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits.
+
+    Exit codes: 0 done, 1 something failed (the message says what), 2 the command was typed wrongly, 130 stopped by
+    Ctrl-C. Errors of the library are printed without a traceback; the environment variable GRASPCUT_TRACEBACK=1
+    shows it.
+
+    Args:
+        arguments: What follows `graspcut`; by default those of this process.
+    """
+    from graspcut.cli.verbs import build_app
+
+    app = build_app()
+    try:
+        app(None if arguments is None else list(arguments))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(WRONG_USAGE) from None
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+        if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(FAILURE) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command continues where it can", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None

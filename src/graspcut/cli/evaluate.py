@@ -1,0 +1,60 @@
+"""`graspcut evaluate ...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from graspcut.cli import UsageError
+
+DEFAULT_SAVE = Path("evaluation.json")
+
+
+def segmentation(
+    dataset: Path | None = None,
+    /,
+    *,
+    model: str | None = None,
+    predictions: Path | None = None,
+    labels: Path | None = None,
+    save: Path = DEFAULT_SAVE,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    valid_pixels_only: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "auto",
+) -> None:
+    """Prints and saves the scores.
+
+    Args:
+        dataset: Dataset folder, or a folder with depth/ and label/, to run a model on.
+        model: Shipped model's name or model folder; by default the shipped compact network.
+        predictions: Folder of label images to score instead, such as graspcut segment writes.
+        labels: Folder of true label images with the names of the predictions.
+        save: File for all scores.
+        depth_unit_mm: Millimetres per step of a folder that does not say it.
+        focal_px: Focal length in pixels of a folder without cameras; 0.745 times the width if not given.
+        valid_pixels_only: Leave out pixels without depth.
+        device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+    """
+    from graspcut.cli.progress import frame_progress
+    from graspcut.frames.dataset import open_dataset
+    from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
+    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
+
+    if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
+        raise UsageError("give either DATASET (and --model), or --predictions together with --labels")
+    with frame_progress("evaluating") as progress:
+        if predictions is not None and labels is not None:
+            report = evaluate_predictions(predictions, labels, progress=progress)
+        elif dataset is not None:
+            report = evaluate_model(
+                Segmenter.load(model or DEFAULT_MODEL, device=device),
+                open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px),
+                valid_pixels_only=valid_pixels_only,
+                progress=progress,
+            )
+    print(report.table())
+    report.save(save)
+    print(f"\nsaved: {save}")

@@ -1,0 +1,34 @@
+"""`graspcut info`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def info(path: Path, /, *, depth_unit_mm: float | None = None) -> int:
+    """Says what a file or folder is.
+
+    Args:
+        path: Depth image, numpy file, folder of images, recording, dataset folder or model folder.
+        depth_unit_mm: Millimetres per step of whole numbers in files that do not say it.
+    """
+    from graspcut.cli.printing import print_facts
+    from graspcut.cli.progress import frame_progress
+    from graspcut.frames.inspection import Inspection, inspect_frames
+    from graspcut.runtime.model_folder import CONFIG_NAME
+    from graspcut.runtime.model_inspection import describe_model_folder
+
+    if (path / CONFIG_NAME).is_file():
+        result = Inspection("model folder", describe_model_folder(path), ())
+    else:
+        with frame_progress("reading") as progress:
+            result = inspect_frames(path, depth_unit_mm=depth_unit_mm, progress=progress)
+    print_facts(result.facts, f"{path}: {result.kind}")
+    if not result.faults:
+        print("  whole: no faults found")
+        return 0
+    print(f"{len(result.faults)} fault(s):", file=sys.stderr)
+    for fault in result.faults:
+        print(f"  {fault}", file=sys.stderr)
+    return 1

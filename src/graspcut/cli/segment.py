@@ -1,0 +1,62 @@
+"""`graspcut segment`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+_SHOWN_FAILURES = 10
+
+
+def segment(
+    *inputs: Annotated[Path, Parameter(required=True)],
+    out: Path,
+    model: str | None = None,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    overlay: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "auto",
+) -> int:
+    """Labels frames into a folder.
+
+    Args:
+        inputs: Depth images (16-bit PNG, TIFF, PGM), .npy or .npz files, folders of images, recordings, datasets.
+        out: Folder for the label images and summary.json.
+        model: Shipped model's name or model folder; by default the shipped compact network.
+        depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
+        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
+        overlay: Also write pictures of the results to OUT/overlay.
+        device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+    """
+    from graspcut.cli.progress import frame_progress
+    from graspcut.segmentation.batch import SUMMARY_NAME, segment_folder
+    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
+
+    name = model or DEFAULT_MODEL
+    segmenter = Segmenter.load(name, device=device)
+    with frame_progress("segmenting") as progress:
+        report = segment_folder(
+            inputs,
+            out,
+            segmenter,
+            model_name=name,
+            depth_unit_mm=depth_unit_mm,
+            focal_px=focal_px,
+            overlay=overlay,
+            progress=progress,
+        )
+    earlier = f", {report.skipped} were there already" if report.skipped else ""
+    speed = f" ({report.segmented / report.seconds:.1f} frames/s)" if report.segmented else ""
+    print(f"{report.segmented} frame(s) segmented{speed}{earlier}: {report.out}")
+    if not report.failures:
+        return 0
+    print(f"{len(report.failures)} input(s) could not be used:", file=sys.stderr)
+    for failed, message in report.failures[:_SHOWN_FAILURES]:
+        print(f"  {failed}: {message}", file=sys.stderr)
+    if len(report.failures) > _SHOWN_FAILURES:
+        more = len(report.failures) - _SHOWN_FAILURES
+        print(f"  and {more} more, listed in {report.out / SUMMARY_NAME}", file=sys.stderr)
+    return 1

@@ -1,0 +1,134 @@
+"""The verbs of the command line: where each lives, what it is for, and an example.
+
+The files of the verbs, and everything below them, are imported only when the verb is used. That keeps `graspcut --help`
+fast, and lets recording and generating data work on a machine without torch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cyclopts import App, Group
+
+import graspcut
+
+_TASKS = ("See it work", "Segment", "Make data", "Train and measure")
+
+
+class Verb(NamedTuple):
+    """One verb.
+
+    Attributes:
+        name: What is typed: one word, or two ("train segmentation").
+        task: The heading it is listed under.
+        target: "module:function" inside `graspcut.cli`.
+        help: First line for the list; further paragraphs for the verb's own help.
+        example: Lines that can be typed as they are.
+    """
+
+    name: str
+    task: str
+    target: str
+    help: str
+    example: str
+
+
+VERBS = (
+    Verb(
+        "demo",
+        "See it work",
+        "demo:demo",
+        "Segment the bundled recording and show the result.\n\n"
+        "Prints mean IoU and time per frame, and writes a contact sheet and a coloured point cloud.",
+        "graspcut demo",
+    ),
+    Verb(
+        "doctor",
+        "See it work",
+        "doctor:doctor",
+        "Say which hardware, back ends and weights will be used.",
+        "graspcut doctor",
+    ),
+    Verb(
+        "info",
+        "See it work",
+        "info:info",
+        "Say what a file or folder is, and check that it is whole.\n\n"
+        "Knows depth images, recordings, dataset folders and model folders. Exit code 1 if something is damaged.",
+        "graspcut info my-recording",
+    ),
+    Verb(
+        "segment",
+        "Segment",
+        "segment:segment",
+        "Label every pixel of depth files, folders or recordings.\n\n"
+        "Writes NAME.png for every frame (0 background, 1 hand, 2 object, as large as the input) and summary.json. "
+        "Frames whose result is already there are skipped, so a stopped command continues; a bad file is reported, the "
+        "others are done, and the exit code is 1.",
+        "graspcut segment my-recording --out labels --overlay\n"
+        "graspcut segment depth/*.png --depth-unit-mm 1 --focal-px 475 --out labels",
+    ),
+    Verb(
+        "synth",
+        "Make data",
+        "synth:synth",
+        "Render labelled frames into a dataset folder.\n\n"
+        "The same seed gives the same bytes, whatever the number of workers. A stopped command continues.",
+        "graspcut synth --count 1000 --out frames --seed 7 --workers 2",
+    ),
+    Verb(
+        "train segmentation",
+        "Train and measure",
+        "train:segmentation",
+        "Train a segmentation network from the renderer or from dataset folders.",
+        "graspcut train segmentation --folder runs/first --steps 2000\n"
+        "graspcut train segmentation --folder runs/mine --data frames more --steps 5000",
+    ),
+    Verb(
+        "evaluate segmentation",
+        "Train and measure",
+        "evaluate:segmentation",
+        "Compare a model's labels, or label images, with the truth.",
+        "graspcut evaluate segmentation frames --model dense-attention-small\n"
+        "graspcut evaluate segmentation --predictions labels --labels truth",
+    ),
+)
+
+_GROUP_HELP = {
+    "train": "Train a network.",
+    "evaluate": "Measure a network or its predictions.",
+}
+
+
+def build_app() -> App:
+    """The command line with all verbs, none of them imported yet."""
+    app = App(
+        name="graspcut",
+        help="Cuts hands and the objects they hold out of depth frames.",
+        version=graspcut.__version__,
+        help_format="plaintext",
+        help_epilogue="Every verb explains itself and has an example: graspcut segment --help",
+    )
+    tasks = {task: Group(task, sort_key=position) for position, task in enumerate(_TASKS)}
+    app["--help"].group = app["--version"].group = Group("Options", sort_key=len(_TASKS))
+    parents: dict[str, App] = {}
+    for verb in VERBS:
+        *first, last = verb.name.split()
+        parent = app
+        if first:
+            parent = parents.get(first[0]) or parents.setdefault(
+                first[0],
+                App(name=first[0], help=_GROUP_HELP[first[0]], help_format="plaintext", group=tasks[verb.task]),
+            )
+        parent.command(
+            f"graspcut.cli.{verb.target}",
+            name=last,
+            group=None if first else tasks[verb.task],
+            help=verb.help,
+            help_format="plaintext",
+            help_epilogue="Example:\n\n" + "\n".join(f"  {line}" for line in verb.example.splitlines()),
+        )
+    for name, group in parents.items():
+        group.help_epilogue = f"Options of each: graspcut {name} segmentation --help"
+        app.command(group)
+    return app

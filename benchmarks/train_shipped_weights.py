@@ -1,6 +1,6 @@
 """Trains the shipped `dense-attention-small` weights: synthetic frames only, rendered while it trains, nothing written to disk.
 
-    python benchmarks/train_shipped_weights.py --out runs/small --images 300000
+    python benchmarks/train_shipped_weights.py --out runs/small --steps 12000
 
 Most batches are windows around a hand out of a 320 x 240 camera, which teach more per second than whole frames; the rest are whole frames.
 Each of `--processes` trains on one core with gradients averaged: two single-threaded processes beat two threads of one. Killed and started again with the same arguments it continues where it stopped. No real frame and no held-out kind of object is seen.
@@ -19,8 +19,8 @@ from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
-# (share of the batches, frames a batch, window or None for the whole 320 x 240 frame)
-VIEWS = ((0.7, 16, (128, 128)), (0.2, 16, (176, 144)), (0.1, 6, None))
+# (share of the batches, share of --batch, window or None for the whole 320 x 240 frame)
+VIEWS = ((0.7, 1.0, (128, 128)), (0.2, 1.0, (176, 144)), (0.1, 0.375, None))
 
 NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 1, 2, 1))
 
@@ -29,22 +29,22 @@ def main() -> None:
     """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
-    parser.add_argument("--images", type=int, default=300_000, help="frames to render and train on")
+    parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
+    parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
+    parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    images_a_step = options.processes * sum(share * batch for share, batch, _ in VIEWS)
-    steps = round(options.images / images_a_step)
     config = dataclasses.replace(
-        TaskConfig.quick(steps, learning_rate=3e-3, contour_part=0.1), class_weights=(1.0, 3.0, 3.0), weight_decay=0.02
+        TaskConfig.quick(options.steps, learning_rate=3e-3, contour_part=0.1), class_weights=(1.0, 1.0, 1.0), weight_decay=0.02
     )
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [
         View(
-            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), seed=options.seed + 1 + number)),
+            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), seed=options.frames_seed + number)),
             probability=share,
-            batch_size=batch,
+            batch_size=max(1, round(batch * options.batch)),
             augmentation=AugmentationConfig(flip=0.5),
         )
         for number, (share, batch, window) in enumerate(VIEWS)

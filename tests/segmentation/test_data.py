@@ -129,6 +129,17 @@ def test_folder_samples_give_every_frame_once_an_epoch_in_another_order(folder: 
     )
 
 
+def test_folder_samples_of_one_part_of_a_split(folder: Path) -> None:
+    reader = DatasetReader(folder)
+    whole = [FolderSamples(reader, seed=None).sample(i).depth_mm.tobytes() for i in range(5)]
+    part = FolderSamples(reader, seed=None, frames=(3, 1))
+    assert [part.sample(i).depth_mm.tobytes() for i in range(4)] == [whole[3], whole[1], whole[3], whole[1]]
+    shuffled = FolderSamples(reader, seed=4, frames=(0, 2, 4))
+    for epoch in range(3):
+        found = {shuffled.sample(3 * epoch + i).depth_mm.tobytes() for i in range(3)}
+        assert found == {whole[0], whole[2], whole[4]}
+
+
 def test_resizing_scales_the_focal_length_and_invents_no_depth(folder: Path) -> None:
     reader = DatasetReader(folder)
     full = FolderSamples(reader, seed=None).sample(1)

@@ -95,22 +95,27 @@ class FolderSamples:
         reader: the dataset folder.
         seed: seed of the orders; None reads in order.
         size: (width, height) to resample to, nearest neighbour; None keeps each frame's own size.
+        frames: numbers of the frames to use, such as one part of a split; None uses all.
     """
 
     reader: DatasetReader
     seed: int | None = 0
     size: tuple[int, int] | None = None
+    frames: tuple[int, ...] | None = None
     _orders: dict[int, np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
 
     def sample(self, index: int) -> Sample:
-        """Sample `index % len(reader)` of epoch `index // len(reader)`."""
-        epoch, position = divmod(index, len(self.reader))
+        """Sample `index % count` of epoch `index // count`, where count is the number of frames used."""
+        count = len(self.reader) if self.frames is None else len(self.frames)
+        epoch, position = divmod(index, count)
         if self.seed is not None:
             if epoch not in self._orders:
                 self._orders.clear()
                 rng = np.random.default_rng([_SHUFFLE_STREAM, self.seed, epoch])
-                self._orders[epoch] = rng.permutation(len(self.reader))
+                self._orders[epoch] = rng.permutation(count)
             position = int(self._orders[epoch][position])
+        if self.frames is not None:
+            position = self.frames[position]
         depth, labels = self.reader.read_depth_and_labels(position)
         sample = Sample(depth, labels, focal_length_px(self.reader.camera(position), depth.shape[1]))
         return sample if self.size is None else resized(sample, *self.size)

@@ -79,7 +79,7 @@ class RunConfig:
 
     folder: Path
     seed: int = 0
-    accelerator: str = "cpu"
+    accelerator: str = "auto"
     devices: int | list[int] | str = 1
     num_nodes: int = 1
     strategy: str = "auto"

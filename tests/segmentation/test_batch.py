@@ -196,3 +196,12 @@ def test_inputs_are_never_overwritten(depth_folder: Path, tmp_path: Path) -> Non
     with pytest.raises(FrameError, match=r"summary\.json"):
         run([depth_folder], tmp_path / "results", Threshold())
     assert before == {path.name: path.read_bytes() for path in depth_folder.iterdir()}
+
+
+def test_settings_of_a_call_without_results_bind_nobody(depth_folder: Path, tmp_path: Path) -> None:
+    failed = segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold")
+    assert failed.segmented == 0 and len(failed.failures) == 3
+    report = segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold", depth_unit_mm=1.0)
+    assert (report.segmented, report.failures) == (3, ())
+    with pytest.raises(FrameError, match="holds results made with depth_unit_mm"):
+        segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold", depth_unit_mm=2.0)

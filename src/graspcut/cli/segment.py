@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-_SHOWN_FAILURES = 10
+_SHOWN_REASONS = 10
 
 
 def segment(
@@ -54,9 +54,12 @@ def segment(
     if not report.failures:
         return 0
     print(f"{len(report.failures)} input(s) could not be used:", file=sys.stderr)
-    for failed, message in report.failures[:_SHOWN_FAILURES]:
-        print(f"  {failed}: {message}", file=sys.stderr)
-    if len(report.failures) > _SHOWN_FAILURES:
-        more = len(report.failures) - _SHOWN_FAILURES
-        print(f"  and {more} more, listed in {report.out / SUMMARY_NAME}", file=sys.stderr)
+    # A missing unit or a folder of colour images fails every file alike: say each reason once.
+    reasons: dict[str, list[str]] = {}
+    for failed, message in report.failures:
+        reasons.setdefault(message.rpartition(f"{failed}.png: ")[2], []).append(failed)
+    for reason, names in list(reasons.items())[:_SHOWN_REASONS]:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"  {names[0]}{others}: {reason}", file=sys.stderr)
+    print(f"Every one is listed in {report.out / SUMMARY_NAME}", file=sys.stderr)
     return 1

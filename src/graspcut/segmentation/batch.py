@@ -177,7 +177,10 @@ def _open_summary(folder: Path, settings: Mapping[str, Any], origins: Mapping[st
         if not {"settings", "sources", "frames"} <= summary.keys():
             raise FrameError(f"{path} is no summary of segmented frames; expected an empty or new folder for --out.")
         different = sorted(name for name in settings if summary["settings"].get(name) != settings[name])
-        if different:
+        if different and not any(_path(folder, name).exists() for name in summary["sources"]):
+            # Nothing came of the earlier call (a wrong unit, say): its settings bind nobody.
+            summary = {"settings": dict(settings), "sources": {}, "frames": []}
+        elif different:
             was = ", ".join(f"{name} {summary['settings'].get(name)}" for name in different)
             raise FrameError(
                 f"{folder} holds results made with {was}; expected the same to continue there. Give another --out."

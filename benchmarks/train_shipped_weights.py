@@ -19,8 +19,8 @@ from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
-# (share of the batches, share of --batch, window or None for the whole 320 x 240 frame)
-VIEWS = ((0.7, 1.0, (128, 128)), (0.2, 1.0, (176, 144)), (0.1, 0.375, None))
+# (window or None for the whole 320 x 240 frame, share of --batch, share of the batches early, share late)
+VIEWS = (((128, 128), 1.0, 0.7, 0.35), ((176, 144), 1.0, 0.2, 0.35), (None, 0.375, 0.1, 0.3))
 
 NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 1, 2, 1))
 
@@ -31,23 +31,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
+    parser.add_argument("--late", action="store_true", help="the late shares of whole frames, and more weight on objects")
     parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
+    weights = (1.0, 1.0, 1.6) if options.late else (1.0, 1.0, 1.0)
     config = dataclasses.replace(
-        TaskConfig.quick(options.steps, learning_rate=3e-3, contour_part=0.1), class_weights=(1.0, 1.0, 1.0), weight_decay=0.02
+        TaskConfig.quick(options.steps, learning_rate=3e-3, contour_part=0.1), class_weights=weights, weight_decay=0.02
     )
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [
         View(
             RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), seed=options.frames_seed + number)),
-            probability=share,
+            probability=late if options.late else early,
             batch_size=max(1, round(batch * options.batch)),
             augmentation=AugmentationConfig(flip=0.5),
         )
-        for number, (share, batch, window) in enumerate(VIEWS)
+        for number, (window, batch, early, late) in enumerate(VIEWS)
     ]
     validation = [ValidationPart(RenderedSamples(FrameGenerator(SynthConfig(colour=False), seed=999_983)), count=200)]
     run = RunConfig(

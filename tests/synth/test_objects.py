@@ -24,7 +24,7 @@ from graspcut.synth.objects import (
     transform_rows,
 )
 
-SEEDS = range(4)
+SEEDS = range(2)
 Points = NDArray[np.float64]
 
 
@@ -37,7 +37,7 @@ def built(kind: str, seed: int) -> HeldObject:
 def population() -> tuple[HeldObject, ...]:
     """As training draws them."""
     rng = np.random.default_rng(123)
-    return tuple(build_object(draw_kind(rng), rng) for _ in range(3000))
+    return tuple(build_object(draw_kind(rng), rng) for _ in range(1500))
 
 
 def _distances(rows: Points, points: Points) -> Points:
@@ -126,7 +126,7 @@ def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_object_is_well_formed(kind: str) -> None:
-    for seed in range(60):
+    for seed in range(25):
         held = build_object(kind, np.random.default_rng(seed))
         rows = held.rows
         assert held.kind == kind

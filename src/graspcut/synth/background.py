@@ -26,7 +26,9 @@ def wall(rng: np.random.Generator, surfaces: Surfaces, farthest_mm: float) -> li
     """A roughly frontal plane behind everything."""
     normal = _unit(np.array([rng.normal(0, 0.25), rng.normal(0, 0.25), -1.0]))
     distance = farthest_mm + rng.uniform(60, 1500)
-    return [plane_row(surfaces.add_background(rng.uniform(40, 230, 3), rng.uniform(0, 0.3)), normal, normal[2] * distance)]
+    return [
+        plane_row(surfaces.add_background(rng.uniform(40, 230, 3), rng.uniform(0, 0.3)), normal, normal[2] * distance)
+    ]
 
 
 def table(
@@ -85,13 +87,21 @@ def clutter(
         colour = rng.uniform(20, 240, 3)
         choice = rng.random()
         if choice < 0.4:
-            solids.append(local_row(BOX_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2])))
+            solids.append(
+                local_row(BOX_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2]))
+            )
         elif choice < 0.7:
             radius = half[0]
             low, high = centre - normal * max(half[1] - radius, 0), centre + normal * max(half[1] - radius, 0)
-            solids.append(round_cone_row(surfaces.add_background(colour), low, high, radius, radius * rng.uniform(0.5, 1.0)))
+            solids.append(
+                round_cone_row(surfaces.add_background(colour), low, high, radius, radius * rng.uniform(0.5, 1.0))
+            )
         elif choice < 0.8 or len(objects) >= 2:
-            solids.append(local_row(ELLIPSOID_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2])))
+            solids.append(
+                local_row(
+                    ELLIPSOID_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2])
+                )
+            )
         else:
             held = build_object(str(rng.choice(TRAINING_KINDS)), rng)
             turned = rotation.T if rng.random() < 0.5 else rotation.T @ random_rotation(rng)
@@ -134,9 +144,7 @@ def person(
     solids = [
         local_row(ELLIPSOID_SOLID, shirt, chest, rotation, (half_width, rng.uniform(290, 380), depth_radius)),
         local_row(ELLIPSOID_SOLID, shirt, chest + up * 130, rotation, (half_width * 1.05, 120, depth_radius * 0.9)),
-        local_row(
-            ELLIPSOID_SOLID, skin, chest + up * rng.uniform(360, 420) + forward * 20, rotation, (78, 112, 98)
-        ),
+        local_row(ELLIPSOID_SOLID, skin, chest + up * rng.uniform(360, 420) + forward * 20, rotation, (78, 112, 98)),
         round_cone_row(skin, chest + up * 250, chest + up * 340, 62, 55),
     ]
     for elbow in elbows:
@@ -145,7 +153,9 @@ def person(
         reach = shoulder - elbow
         length = max(float(np.linalg.norm(reach)), 1.0)
         # An upper arm is about 290 mm: where the drawn elbow is too far the arm simply ends out of sight in the torso.
-        solids.append(round_cone_row(shirt, elbow, elbow + reach * min(1.0, 340 / length), elbow_radius, elbow_radius * 1.45))
+        solids.append(
+            round_cone_row(shirt, elbow, elbow + reach * min(1.0, 340 / length), elbow_radius, elbow_radius * 1.45)
+        )
     return solids
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from graspcut.synth.kernel import kernel
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
+from graspcut.synth.compiling import loop
+
+NOISE_MASK = 16383  # size of the table of noise less one
 
 
 def colour_camera(width: int, depth_camera_focal_scale: float = 1.0) -> Camera:
     """An SR300-like 16:9 colour camera of the given width, 25.7 mm to the right of the depth camera.
 
-    The numbers are one unit's published calibration (1920 x 1080: f 1386.69, centre 945.51, 545.70; translation 25.70, 0.57, 3.96 mm).
+    The numbers are one unit's published calibration (1920 x 1080: f 1386.69, centre 945.51, 545.70; translation
+    25.70, 0.57, 3.96 mm).
     """
     height = width * 9 // 16
     scale = width / 1920.0
@@ -29,10 +32,10 @@ def colour_camera(width: int, depth_camera_focal_scale: float = 1.0) -> Camera:
     )
 
 
-@kernel
+@loop
 def _shade(
-    depth: np.ndarray, surface: np.ndarray, colours: np.ndarray, fx: float, fy: float, light: np.ndarray, ambient: float,
-    exposure: float, noise: np.ndarray, out: np.ndarray,
+    depth: np.ndarray, surface: np.ndarray, colours: np.ndarray, fx: float, fy: float,
+    light_x: float, light_y: float, light_z: float, ambient: float, noise: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     height, width = depth.shape
     for v in range(height):
@@ -49,17 +52,21 @@ def _shade(
                 gy = zd - z if abs(zd - z) < abs(z - zu) else z - zu
                 gx *= fx / z
                 gy *= fy / z
-                length = math.sqrt(gx * gx + gy * gy + 1.0)
-                lambert = (gx * light[0] + gy * light[1] - light[2]) / length
+                lambert = (gx * light_x + gy * light_y - light_z) / math.sqrt(gx * gx + gy * gy + 1.0)
                 shade = ambient + (1.0 - ambient) * max(lambert, 0.0)
             s = surface[v, u]
+            first = (v * 5381 + u) * 3  # rows begin far from each other in the table of noise
             for c in range(3):
-                value = colours[s, c] * shade * exposure + noise[(v * width + u) * 3 + c & 65535]
-                out[v, u, c] = min(max(value, 0.0), 255.0)
+                value = colours[s, c] * shade + noise[first + c & NOISE_MASK]
+                out[v, u, c] = int(min(max(value, 0.0), 255.0))
 
 
 def shade(
-    rng: np.random.Generator, depth_mm: NDArray[np.float32], surface: NDArray[np.int32], colours: NDArray[np.float32], camera: Camera
+    rng: np.random.Generator,
+    depth_mm: NDArray[np.float32],
+    surface: NDArray[np.int32],
+    colours: NDArray[np.float32],
+    camera: Camera,
 ) -> NDArray[np.uint8]:
     """Shade a rendered view.
 
@@ -74,10 +81,10 @@ def shade(
         uint8 (H, W, 3) RGB.
     """
     light = np.array([rng.normal(0, 0.5), rng.normal(-0.4, 0.4), -1.0])
-    light /= np.linalg.norm(light)
-    noise = rng.standard_normal(65536, dtype=np.float32) * rng.uniform(0.5, 4.0)
+    light_x, light_y, light_z = (light / np.linalg.norm(light)).tolist()
+    noise = rng.standard_normal(NOISE_MASK + 1, dtype=np.float32) * np.float32(rng.uniform(0.5, 4.0))
+    ambient, exposure = rng.uniform(0.25, 0.6), rng.uniform(0.75, 1.1)
     out = np.empty((camera.height, camera.width, 3), np.uint8)
-    _shade(
-        depth_mm, surface, colours, camera.fx, camera.fy, light, rng.uniform(0.25, 0.6), rng.uniform(0.75, 1.1), noise, out
-    )
+    exposed = (colours * exposure).astype(np.float32)
+    _shade(depth_mm, surface, exposed, camera.fx, camera.fy, light_x, light_y, light_z, ambient, noise, out)
     return out

@@ -1,34 +1,42 @@
-"""How the scalar functions and their loops are compiled for the CPU.
+"""How the renderer's and the sensor's functions are compiled for the CPU; `device.py` compiles the same ones for CUDA.
 
-`scalar` functions work on one pixel (or row) and are forced inline. Neither they nor the loops count references to
-arrays (`_nrt=False`): a function that takes an array otherwise counts atomically up and down at every call, which costs
-several times the work on a pixel. The price: no function compiled here may create an array, all arrays come from the
-caller.
+None of them counts references to arrays (`_nrt=False`): a function that takes an array otherwise counts atomically up
+and down at every call, which costs several times the work on a pixel. The price: none may create an array, not even by
+copying a slice; all arrays come from the caller.
+
+Nothing is computed with "fast math": a processor with fused multiplication makes the same bytes as one without.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import njit
+import numba
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+# Numba's type hints know nothing of `_nrt`.
+_compile: Any = functools.partial(numba.njit, cache=True, error_model="numpy", _nrt=False)
 
 
 def scalar(function: Function) -> Function:
-    """Compile a function of one element, called by loops on the CPU or, through `device.py`, by kernels on CUDA."""
-    return cast(Function, njit(forceinline=True, **_OPTIONS)(function))
+    """Compile a small function of one element and force it into its callers."""
+    return cast(Function, _compile(forceinline=True)(function))
+
+
+def subroutine(function: Function) -> Function:
+    """Compile a function of one element that is too large to be copied into each of its callers."""
+    return cast(Function, _compile()(function))
 
 
 def loop(function: Function) -> Function:
     """Compile a loop over all elements; it releases the interpreter's lock."""
-    return cast(Function, njit(nogil=True, **_OPTIONS)(function))
+    return cast(Function, _compile(nogil=True)(function))
 
 
 def discard_stale_cache(module: str, *imported: str) -> None:
@@ -39,10 +47,10 @@ def discard_stale_cache(module: str, *imported: str) -> None:
 
     Args:
         module: `__file__` of the module that holds the compiled functions.
-        imported: `__file__` of the modules whose compiled functions it calls.
+        imported: `__file__` of the modules whose compiled functions it calls, directly or through others.
     """
     path = Path(module)
-    newest = max(Path(name).stat().st_mtime for name in imported)
+    newest = max(Path(name).stat().st_mtime for name in (*imported, __file__))
     for index in (path.parent / "__pycache__").glob(f"{path.stem}.*.nbi"):
         # Another process may be doing the same; a folder that may not be written is not numba's cache either.
         with contextlib.suppress(OSError):

@@ -54,8 +54,8 @@ def generate_dataset(
 ) -> None:
     """Render `count` labelled frames into a dataset folder (see `frames.dataset`).
 
-    Frame i depends on (config, seed, i) alone: the bytes are the same for any number of workers, and a longer run begins with the frames
-    of a shorter one. Frames that an interrupted run has written are kept.
+    Frame i depends on (config, seed, i) alone: the bytes are the same for any number of workers, and a longer run
+    begins with the frames of a shorter one. Frames that an interrupted run has written are kept.
 
     Args:
         config: What frames to make.
@@ -72,7 +72,8 @@ def generate_dataset(
     """
     if count < 1 or seed < 0 or workers < 0:
         raise ValueError(
-            f"count {count}, seed {seed}, workers {workers}: expected at least 1 frame, a seed of 0 or more and 0 or more workers"
+            f"count {count}, seed {seed}, workers {workers}: expected at least 1 frame, a seed of 0 or more and "
+            "0 or more workers"
         )
     out = Path(out)
     # Through JSON, so that it compares equal to what the file of an earlier run says.
@@ -113,9 +114,14 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
     settings = out / _SETTINGS_FILE
     if settings.exists():
         if read_json(settings) != description:
-            raise FrameError(f"{out} holds frames of other settings or another seed; expected the same. Choose another folder for --out.")
+            raise FrameError(
+                f"{out} holds frames of other settings or another seed; expected the same. Choose another folder "
+                "for --out."
+            )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FrameError(f"{out} is not empty and was not made by this command; expected a new folder. Choose another one for --out.")
+        raise FrameError(
+            f"{out} is not empty and was not made by this command; expected a new folder. Choose another one for --out."
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_json_atomically(settings, description)

@@ -1,19 +1,21 @@
-"""Labelled frames by index: frame i depends on (configuration, seed, i) alone, so any number of workers gives the same frames."""
+"""Labelled frames by index: frame i depends on (configuration, seed, i) alone, whoever renders it."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from graspcut.synth.kernel import kernel
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
+from graspcut.labels import BACKGROUND
 from graspcut.synth import colour as colour_module
-from graspcut.synth.render import Geometry, render
+from graspcut.synth.compiling import loop
+from graspcut.synth.render import Geometry, View, render
 from graspcut.synth.scene import PlacedHand, Scene, SceneConfig, sample_scene
 from graspcut.synth.sensor import SensorConfig, simulate
 from graspcut.synth.solids import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
@@ -32,9 +34,11 @@ class SynthConfig:
         vary_sensor: Draw the strength of every sensor effect anew for each frame; otherwise the preset's own values.
         held_out_kinds: Held objects are of the kinds kept out of training.
         colour: Render the colour camera too.
-        window: (width, height) of a window cut from the frame around a hand, as if the camera had delivered only that; or None.
+        window: (width, height) of a window cut from the frame around a hand, as if the camera had delivered only
+            that; or None.
         focal_jitter: Standard deviation of the log focal length; 0 keeps the preset's.
-        cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often are.
+        cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often
+            are.
         scene: How often things occur.
     """
 
@@ -59,12 +63,14 @@ class SynthConfig:
 
     def camera(self) -> Camera:
         """The depth camera of the preset at this size, without window and jitter."""
-        return Camera.kinect(self.width, self.height) if self.sensor == "kinect" else Camera.sr300(self.width, self.height)
+        return (
+            Camera.kinect(self.width, self.height) if self.sensor == "kinect" else Camera.sr300(self.width, self.height)
+        )
 
 
 def _sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:
     if config.sensor == "ideal":
-        return SensorConfig.ideal()
+        return replace(SensorConfig.ideal(), far_mm=8000.0)  # what 16 bits of 1/8 mm hold
     if config.vary_sensor:
         return SensorConfig.randomised(rng, config.sensor)
     return SensorConfig.kinect() if config.sensor == "kinect" else SensorConfig.sr300()
@@ -85,7 +91,7 @@ def _window(camera: Camera, size: tuple[int, int], hands: tuple[PlacedHand, ...]
     return camera.cropped(x, y, width, height)
 
 
-@kernel
+@loop
 def _look_up(
     surface: np.ndarray, source: np.ndarray, label: np.ndarray, instance: np.ndarray, part: np.ndarray,
     labels: np.ndarray, instances: np.ndarray, parts: np.ndarray,
@@ -105,14 +111,37 @@ def _look_up(
                 parts[v, u] = part[s]
 
 
-def _visible(hand: PlacedHand, camera: Camera, depth: NDArray[np.float32], instances: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _visible(
+    hand: PlacedHand,
+    camera: Camera,
+    depth: NDArray[np.float32],
+    surface: NDArray[np.int32],
+    instance: NDArray[np.uint8],
+) -> NDArray[np.bool_]:
     """Whether the surface at each joint's pixel is that hand's flesh around the joint."""
     pixels = np.rint(camera.project(hand.joints_mm)).astype(np.int64)
     inside = (pixels[:, 0] >= 0) & (pixels[:, 0] < camera.width) & (pixels[:, 1] >= 0) & (pixels[:, 1] < camera.height)
     u, v = np.clip(pixels[:, 0], 0, camera.width - 1), np.clip(pixels[:, 1], 0, camera.height - 1)
     z = depth[v, u]
     in_front = hand.joints_mm[:, 2] - z
-    return np.asarray(inside & (instances[v, u] == hand.instance) & (z > 0) & (in_front < hand.radii_mm + 6.0))
+    return np.asarray(inside & (instance[surface[v, u]] == hand.instance) & (z > 0) & (in_front < hand.radii_mm + 6.0))
+
+
+class _Views(threading.local):
+    """Arrays for the depth camera's and the colour camera's clean view, one set a thread."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, View] = {}
+
+    def get(self, name: str, camera: Camera) -> View:
+        shape = (camera.height, camera.width)
+        view = self._views.get(name)
+        if view is None or view[0].shape != shape:
+            view = self._views[name] = (np.empty(shape, np.float32), np.empty(shape, np.int32))
+        return view
+
+
+_views = _Views()
 
 
 class FrameGenerator:
@@ -144,28 +173,31 @@ class FrameGenerator:
 
     def _observe(self, rng: np.random.Generator, scene: Scene, camera: Camera, name: str) -> LabelledFrame:
         config = self.config
-        clean, surface = render(scene.geometry, camera)
+        clean, surface = render(scene.geometry, camera, _views.get("depth", camera))
         label, instance, part, colours, stripes = scene.surfaces.columns()
         sensor = _sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))
         if rng.random() < config.cut_background:
-            self._cut(rng, depth, source, clean, label[surface])
+            self._cut(rng, depth, source, clean[label[surface] != BACKGROUND])
         labels, instances, parts = (np.empty(depth.shape, np.uint8) for _ in range(3))
         _look_up(surface, source, label, instance, part, labels, instances, parts)
         colour = None
         camera_of_colour = None
         if config.colour:
             camera_of_colour = colour_module.colour_camera(camera.width)
-            z, hit = render(moved(scene.geometry, np.array(camera_of_colour.translation_mm)), camera_of_colour)
+            beside = moved(scene.geometry, np.array(camera_of_colour.translation_mm))
+            z, hit = render(beside, camera_of_colour, _views.get("colour", camera_of_colour))
             colour = colour_module.shade(rng, z, hit, colours, camera_of_colour)
-        clean_instances = instance[surface]
+        visible = [_visible(hand, camera, clean, surface, instance) for hand in scene.hands]
         return LabelledFrame(
-            frame=Frame(depth, camera=camera, colour=colour, colour_camera=camera_of_colour, timestamp_s=None, name=name),
+            frame=Frame(
+                depth, camera=camera, colour=colour, colour_camera=camera_of_colour, timestamp_s=None, name=name
+            ),
             labels=labels,
             instances=instances,
             parts=parts,
             joints_mm=np.array([h.joints_mm for h in scene.hands], np.float32).reshape(-1, 21, 3),
-            joints_visible=np.array([_visible(h, camera, clean, clean_instances) for h in scene.hands], bool).reshape(-1, 21),
+            joints_visible=np.array(visible, bool).reshape(-1, 21),
             instance_table=tuple(scene.surfaces.instances),
         )
 
@@ -174,11 +206,9 @@ class FrameGenerator:
         rng: np.random.Generator,
         depth: NDArray[np.float32],
         source: NDArray[np.int32],
-        clean: NDArray[np.float32],
-        labels: NDArray[np.uint8],
+        foreground: NDArray[np.float32],
     ) -> None:
-        """Remove, in place, what lies beyond a slab behind the nearest hand or object; the slab's depth is random."""
-        foreground = clean[labels > 0]
+        """Remove, in place, what lies beyond a slab behind the nearest of the foreground's depths (n,)."""
         if foreground.size < 50:
             return
         limit = float(np.partition(foreground, foreground.size // 50)[foreground.size // 50]) + rng.uniform(130, 420)

@@ -1,10 +1,11 @@
 """Rows that describe solid primitives, and the signed distance of an object built from them.
 
-An object is a float64 array of shape (n, `ROW`): one primitive a row, folded from the first row to the last by each row's operation.
-Lengths are millimetres. The scalar functions are compiled by numba for the CPU; `device.py` compiles the same functions for CUDA.
+An object is a float64 array of shape (n, `ROW`): one primitive a row, folded from the first row to the last by each
+row's operation. Lengths are millimetres. The scalar functions are compiled by numba for the CPU; `device.py` compiles
+the same functions for CUDA.
 
-Primitive formulas are the usual exact or bounding distance functions of constructive solid geometry (J. C. Hart, "Sphere tracing",
-The Visual Computer 1996); sheets are bounded by their slope.
+Primitive formulas are the usual exact or bounding distance functions of constructive solid geometry (J. C. Hart,
+"Sphere tracing", The Visual Computer 1996); sheets are bounded by their slope.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from graspcut.synth.kernel import kernel
+
+from graspcut.synth.compiling import scalar, subroutine
 
 # Columns of a row.
 KIND = 0
@@ -41,7 +43,7 @@ INTERSECT = 2
 SMOOTH_UNION = 3  # blended over 4 mm
 
 
-@kernel
+@scalar
 def _box(x: float, y: float, z: float, hx: float, hy: float, hz: float) -> float:
     qx = abs(x) - hx
     qy = abs(y) - hy
@@ -53,7 +55,7 @@ def _box(x: float, y: float, z: float, hx: float, hy: float, hz: float) -> float
     return math.sqrt(ox * ox + oy * oy + oz * oz) + inside
 
 
-@kernel
+@scalar
 def _rectangle(x: float, y: float, hx: float, hy: float) -> float:
     qx = abs(x) - hx
     qy = abs(y) - hy
@@ -62,7 +64,7 @@ def _rectangle(x: float, y: float, hx: float, hy: float) -> float:
     return math.sqrt(ox * ox + oy * oy) + min(max(qx, qy), 0.0)
 
 
-@kernel
+@scalar
 def _cone(radial: float, y: float, r1: float, r2: float, h: float) -> float:
     # Distance to the trapezium (r1 at -h, r2 at +h) in the half plane of radius and height.
     cap_radius = r1 if y < 0.0 else r2
@@ -78,7 +80,7 @@ def _cone(radial: float, y: float, r1: float, r2: float, h: float) -> float:
     return sign * math.sqrt(min(cap_x * cap_x + cap_y * cap_y, side_x * side_x + side_y * side_y))
 
 
-@kernel
+@scalar
 def _round_cone(radial: float, y: float, r1: float, r2: float, h: float) -> float:
     # Two spheres at y = -h and y = +h and their tangent cone.
     length = 2.0 * h
@@ -95,7 +97,7 @@ def _round_cone(radial: float, y: float, r1: float, r2: float, h: float) -> floa
     return radial * a + along * b - r1
 
 
-@kernel
+@scalar
 def _ellipsoid(x: float, y: float, z: float, rx: float, ry: float, rz: float) -> float:
     k0 = math.sqrt((x / rx) ** 2 + (y / ry) ** 2 + (z / rz) ** 2)
     k1 = math.sqrt((x / (rx * rx)) ** 2 + (y / (ry * ry)) ** 2 + (z / (rz * rz)) ** 2)
@@ -104,18 +106,21 @@ def _ellipsoid(x: float, y: float, z: float, rx: float, ry: float, rz: float) ->
     return k0 * (k0 - 1.0) / k1
 
 
-@kernel
-def _sheet(x: float, y: float, z: float, hx: float, ht: float, hz: float, amplitude: float, lx: float, lz: float) -> float:
+@scalar
+def _sheet(
+    x: float, y: float, z: float, hx: float, ht: float, hz: float, amplitude: float, lx: float, lz: float
+) -> float:
     kx = 2.0 * math.pi / lx
     kz = 2.0 * math.pi / lz
     wave = amplitude * math.sin(kx * x) * math.cos(kz * z)
-    # The slope of the wave is at most `slope`; shearing space by it stretches distances by at most the factor below (the largest
+    # The slope of the wave is at most `slope`; shearing space by it stretches distances by at most the factor below
+    # (the largest
     # singular value of a shear), which sqrt(1 + slope^2) falls short of at the sheet's edges.
     slope = abs(amplitude) * max(kx, kz)
     return _box(x, y - wave, z, hx, ht, hz) * 2.0 / (slope + math.sqrt(slope * slope + 4.0))
 
 
-@kernel
+@scalar
 def primitive_distance(rows: np.ndarray, i: int, px: float, py: float, pz: float) -> float:
     """Signed distance in mm from a point to primitive `i` of `rows`, negative inside."""
     dx = px - rows[i, CENTRE]
@@ -158,16 +163,16 @@ def primitive_distance(rows: np.ndarray, i: int, px: float, py: float, pz: float
         else:
             q = math.sqrt(qx * qx + y * y) - a
             d = math.sqrt(q * q + z * z) - b
-    return d - rows[i, ROUNDING]
+    return float(d - rows[i, ROUNDING])
 
 
-@kernel
+@subroutine
 def object_distance(rows: np.ndarray, px: float, py: float, pz: float) -> float:
-    """Signed distance in mm from a point to the object of all `rows`; a lower bound where rows are subtracted or intersected."""
+    """Signed distance in mm from a point to the object of all `rows`; a lower bound where rows are cut away."""
     return range_distance(rows, 0, rows.shape[0], px, py, pz)
 
 
-@kernel
+@scalar
 def range_distance(rows: np.ndarray, first: int, last: int, px: float, py: float, pz: float) -> float:
     """The same for the object of rows `first` to `last` - 1: a slice would cost more than the distance itself."""
     d = 1e9
@@ -186,7 +191,7 @@ def range_distance(rows: np.ndarray, first: int, last: int, px: float, py: float
     return d
 
 
-@kernel
+@subroutine
 def nearest_row(rows: np.ndarray, first: int, last: int, px: float, py: float, pz: float) -> int:
     """Which of rows `first` to `last` - 1 has its surface nearest to the point: it gives the surface its colour."""
     best = first

@@ -1,7 +1,8 @@
 """Ray casting of a scene: analytic solids in closed form, held objects by sphere tracing of their signed distance.
 
-Every pixel is one call of `trace_pixel`, the same scalar function on the CPU and, through `device.py`, on CUDA. The CPU loop adds
-culling only: screen rectangles a solid cannot leave, and cones around 8 x 8 pixel tiles that find where an object can begin.
+Every pixel is one call of `trace_pixel`, the same function on the CPU and, through `render_cuda.py`, on CUDA. The CPU
+loop adds culling only: for every tile of 8 x 8 pixels it finds which solids a ray of the tile can hit, and from where
+on an object can begin.
 """
 
 from __future__ import annotations
@@ -10,25 +11,28 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from graspcut.synth.kernel import kernel
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
+from graspcut.synth import geometry, solid_hits
+from graspcut.synth import solids as solids_module
+from graspcut.synth.compiling import discard_stale_cache, loop, scalar, subroutine
 from graspcut.synth.geometry import COLOUR_SLOT, nearest_row, range_distance
-from graspcut.synth.solids import (
-    BOX_SOLID,
-    ELLIPSOID_SOLID,
+from graspcut.synth.solid_hits import (
     NO_HIT,
-    PLANE,
-    ROUND_CONE,
-    SOLID_KIND,
-    SURFACE,
-    TRIANGLE,
-    Float64Array,
+    PREPARED_ROW,
     hit_solid,
+    nearest_and_farthest,
+    prepare_solids,
+    tile_hit,
 )
+from graspcut.synth.solids import BOX_SOLID, ELLIPSOID_SOLID, ROUND_CONE, SOLID_KIND, SURFACE, TRIANGLE, Float64Array
+
+discard_stale_cache(__file__, geometry.__file__, solid_hits.__file__, solids_module.__file__)
 
 TILE = 8
+NEAR_MM = 20.0  # nothing nearer is seen
+SAME_MM = 1e-6  # solids whose hits are as near to each other as this are hit together
 
 # Columns of the object table: one sphere-traced object a row.
 FIRST_ROW = 0
@@ -56,11 +60,11 @@ class Geometry:
     objects: Float64Array
 
 
-@kernel
+@subroutine
 def bumped_distance(
     rows: np.ndarray, first: int, last: int, px: float, py: float, pz: float, bump: float, wavelength: float
 ) -> float:
-    """Signed distance with a wave pattern of amplitude `bump` mm on the surface, scaled so that it stays a lower bound."""
+    """Signed distance with a wave pattern of amplitude `bump` mm on the surface, scaled to stay a lower bound."""
     d = range_distance(rows, first, last, px, py, pz)
     if bump > 0.0 and d < 4.0 * bump:
         k = 6.283185307179586 / wavelength
@@ -76,7 +80,7 @@ def bumped_distance(
     return d
 
 
-@kernel
+@subroutine
 def march(
     rows: np.ndarray, first: int, last: int, rx: float, ry: float, rz: float,
     start: float, stop: float, bump: float, wavelength: float,
@@ -93,12 +97,12 @@ def march(
     return NO_HIT
 
 
-@kernel
+@subroutine
 def tile_start(
     rows: np.ndarray, first: int, last: int, rx: float, ry: float, rz: float,
     start: float, stop: float, spread: float, bump: float, wavelength: float,
 ) -> float:  # fmt: skip
-    """How far every ray within the cone of half width `spread` (mm a mm) around the ray may advance, or `NO_HIT` if none can hit."""
+    """How far all rays within a cone of half width `spread` (mm a mm) may advance, or `NO_HIT` if none can hit."""
     t = start
     for _ in range(48):
         d = bumped_distance(rows, first, last, t * rx, t * ry, t * rz, bump, wavelength) - spread * t
@@ -110,7 +114,7 @@ def tile_start(
     return t
 
 
-@kernel
+@scalar
 def enter_sphere(rx: float, ry: float, rz: float, x: float, y: float, z: float, radius: float) -> tuple[float, float]:
     """Distances along the unit ray where it enters and leaves a sphere; (`NO_HIT`, 0) when it misses."""
     b = rx * x + ry * y + rz * z
@@ -121,34 +125,32 @@ def enter_sphere(rx: float, ry: float, rz: float, x: float, y: float, z: float, 
     return max(b - root, 1.0), b + root
 
 
-@kernel
+@scalar
 def trace_pixel(
     x: float,
     y: float,
-    solids: np.ndarray,
-    nearest: np.ndarray,
+    table: np.ndarray,
     active: np.ndarray,
+    active_nearest: np.ndarray,
     active_count: int,
     rows: np.ndarray,
     objects: np.ndarray,
     starts: np.ndarray,
-    tile_v: int,
-    tile_u: int,
+    tile: int,
 ) -> tuple[float, int]:
     """Depth (z in mm) and surface of what the ray through (x, y, 1) hits first; (0, 0) when nothing.
 
     Args:
         x: Horizontal slope of the ray.
         y: Vertical slope of the ray.
-        solids: (n, SOLID_ROW).
-        nearest: (n,) lower bound of each solid's distance from the camera.
-        active: Indices of the solids to test, nearest first; the first `active_count` count.
+        table: (n, PREPARED_ROW) solids, from `prepare_solids` without spread.
+        active: Rows of the table to test; the first `active_count` count.
+        active_nearest: Lower bounds of their distances in mm, in rising order.
         active_count: How many of `active` count.
         rows: Primitives of all objects.
         objects: (k, OBJECT_COLUMNS).
-        starts: (tiles down, tiles across, k) distance from which object k is traced, `NO_HIT` for never.
-        tile_v: Row of the pixel's tile.
-        tile_u: Column of the pixel's tile.
+        starts: (tiles, k) distance from which object k is traced, `NO_HIT` for never.
+        tile: The pixel's row of `starts`.
 
     Returns:
         (z in mm, surface index).
@@ -160,24 +162,27 @@ def trace_pixel(
     best = NO_HIT
     surface = 0
     for j in range(active_count):
+        if active_nearest[j] >= best + SAME_MM:
+            break
         i = active[j]
-        if nearest[i] >= best:
-            break  # solids are in the order of their nearest possible hit
-        t = hit_solid(solids, i, rx, ry, rz)
-        if 20.0 < t < best:
-            best = t
-            surface = int(solids[i, SURFACE])
+        t = hit_solid(table, i, rx, ry, rz)
+        if NEAR_MM < t < best + SAME_MM:
+            # Neighbouring bones share the sphere of their joint: it belongs to the lower surface, whatever the order.
+            candidate = int(table[i, SURFACE])
+            if t < best - SAME_MM or candidate < surface:
+                surface = candidate
+            best = min(best, t)
     for k in range(objects.shape[0]):
-        if starts[tile_v, tile_u, k] >= NO_HIT:
+        if starts[tile, k] >= best:
             continue
         enter, leave = enter_sphere(rx, ry, rz, objects[k, 2], objects[k, 3], objects[k, 4], objects[k, BOUND_RADIUS])
-        enter = max(enter, starts[tile_v, tile_u, k])
+        enter = max(enter, starts[tile, k])
         if enter >= best:
             continue
         first = int(objects[k, FIRST_ROW])
         last = int(objects[k, LAST_ROW])
         t = march(rows, first, last, rx, ry, rz, enter, min(leave, best), objects[k, BUMP], objects[k, BUMP_WAVELENGTH])
-        if 20.0 < t < best:
+        if NEAR_MM < t < best:
             best = t
             row = nearest_row(rows, first, last, t * rx, t * ry, t * rz) if last - first > 1 else first
             surface = int(objects[k, OBJECT_SURFACE]) + int(rows[row, COLOUR_SLOT])
@@ -186,14 +191,16 @@ def trace_pixel(
     return best * rz, surface
 
 
-@kernel
-def _grow(rectangle: np.ndarray, x: float, y: float, z: float, r: float, fx: float, fy: float, cx: float, cy: float) -> None:
-    # Conservative screen bounds of a sphere: its extreme slopes are at most (x +- r') / (z - r) apart.
+@scalar
+def _grow(
+    rectangles: np.ndarray, i: int, x: float, y: float, z: float, r: float, fx: float, fy: float, cx: float, cy: float
+) -> None:
+    # Screen bounds of a sphere that are never too small: x over z is extreme for x - r or x + r over z - r or z + r.
     if z - r < 15.0:
-        rectangle[0] = -1e9
-        rectangle[1] = 1e9
-        rectangle[2] = -1e9
-        rectangle[3] = 1e9
+        rectangles[i, 0] = -1e9
+        rectangles[i, 1] = 1e9
+        rectangles[i, 2] = -1e9
+        rectangles[i, 3] = 1e9
         return
     near = z - r
     far = z + r
@@ -201,174 +208,207 @@ def _grow(rectangle: np.ndarray, x: float, y: float, z: float, r: float, fx: flo
     right = (x + r) / (near if x + r > 0.0 else far)
     top = (y - r) / (near if y - r < 0.0 else far)
     bottom = (y + r) / (near if y + r > 0.0 else far)
-    rectangle[0] = min(rectangle[0], left * fx + cx - 1.0)
-    rectangle[1] = max(rectangle[1], right * fx + cx + 1.0)
-    rectangle[2] = min(rectangle[2], top * fy + cy - 1.0)
-    rectangle[3] = max(rectangle[3], bottom * fy + cy + 1.0)
+    rectangles[i, 0] = min(rectangles[i, 0], left * fx + cx - 1.0)
+    rectangles[i, 1] = max(rectangles[i, 1], right * fx + cx + 1.0)
+    rectangles[i, 2] = min(rectangles[i, 2], top * fy + cy - 1.0)
+    rectangles[i, 3] = max(rectangles[i, 3], bottom * fy + cy + 1.0)
 
 
-@kernel
-def nearest_distances(solids: np.ndarray) -> np.ndarray:
-    """Lower bounds (n,) in mm of the distance from the camera to each solid."""
-    out = np.zeros(solids.shape[0])
-    for i in range(solids.shape[0]):
-        kind = int(solids[i, SOLID_KIND])
-        x = solids[i, 2]
-        y = solids[i, 3]
-        z = solids[i, 4]
-        distance = math.sqrt(x * x + y * y + z * z)
-        if kind == ROUND_CONE:
-            length = math.sqrt((solids[i, 5] - x) ** 2 + (solids[i, 6] - y) ** 2 + (solids[i, 7] - z) ** 2)
-            radius = max(solids[i, 8], solids[i, 9])
-            middle = math.sqrt(
-                0.25 * ((solids[i, 5] + x) ** 2 + (solids[i, 6] + y) ** 2 + (solids[i, 7] + z) ** 2)
-            )
-            out[i] = middle - 0.5 * length - radius
-        elif kind == TRIANGLE:
-            reach = 0.0
-            for k in range(1, 3):
-                dx = solids[i, 2 + 3 * k] - x
-                dy = solids[i, 3 + 3 * k] - y
-                dz = solids[i, 4 + 3 * k] - z
-                reach = max(reach, math.sqrt(dx * dx + dy * dy + dz * dz))
-            out[i] = distance - reach
-        elif kind == ELLIPSOID_SOLID:
-            out[i] = distance - max(solids[i, 14], max(solids[i, 15], solids[i, 16]))
-        elif kind == BOX_SOLID:
-            out[i] = distance - math.sqrt(solids[i, 14] ** 2 + solids[i, 15] ** 2 + solids[i, 16] ** 2)
-        else:
-            out[i] = abs(solids[i, 5])
-    return out
-
-
-@kernel
-def _rectangles(solids: np.ndarray, fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
-    out = np.empty((solids.shape[0], 4))
-    for i in range(solids.shape[0]):
-        out[i, 0] = 1e9
-        out[i, 1] = -1e9
-        out[i, 2] = 1e9
-        out[i, 3] = -1e9
+@loop
+def _solid_rectangles(
+    solids: np.ndarray, order: np.ndarray, fx: float, fy: float, cx: float, cy: float, out: np.ndarray
+) -> None:
+    """Write to `out` (n, 4) left, right, top and bottom in pixels of rectangles that solids cannot leave."""
+    for j in range(order.shape[0]):
+        i = order[j]
+        out[j, 0] = 1e9
+        out[j, 1] = -1e9
+        out[j, 2] = 1e9
+        out[j, 3] = -1e9
         kind = int(solids[i, SOLID_KIND])
         if kind == ROUND_CONE:
-            _grow(out[i], solids[i, 2], solids[i, 3], solids[i, 4], solids[i, 8], fx, fy, cx, cy)
-            _grow(out[i], solids[i, 5], solids[i, 6], solids[i, 7], solids[i, 9], fx, fy, cx, cy)
+            for k in range(2):
+                p = 2 + 3 * k
+                _grow(out, j, solids[i, p], solids[i, p + 1], solids[i, p + 2], solids[i, 8 + k], fx, fy, cx, cy)
         elif kind == TRIANGLE:
-            for k in range(3):
-                _grow(out[i], solids[i, 2 + 3 * k], solids[i, 3 + 3 * k], solids[i, 4 + 3 * k], 0.0, fx, fy, cx, cy)
-        elif kind == ELLIPSOID_SOLID:
-            r = max(solids[i, 14], max(solids[i, 15], solids[i, 16]))
-            _grow(out[i], solids[i, 2], solids[i, 3], solids[i, 4], r, fx, fy, cx, cy)
-        elif kind == BOX_SOLID:
+            for p in range(2, 11, 3):
+                _grow(out, j, solids[i, p], solids[i, p + 1], solids[i, p + 2], 0.0, fx, fy, cx, cy)
+        elif kind in (ELLIPSOID_SOLID, BOX_SOLID):
             r = math.sqrt(solids[i, 14] ** 2 + solids[i, 15] ** 2 + solids[i, 16] ** 2)
-            _grow(out[i], solids[i, 2], solids[i, 3], solids[i, 4], r, fx, fy, cx, cy)
-        elif kind == PLANE:
-            out[i, 0] = -1e9
-            out[i, 1] = 1e9
-            out[i, 2] = -1e9
-            out[i, 3] = 1e9
-    return out
+            _grow(out, j, solids[i, 2], solids[i, 3], solids[i, 4], r, fx, fy, cx, cy)
+        else:
+            _grow(out, j, 0.0, 0.0, 0.0, 0.0, fx, fy, cx, cy)  # a plane: everywhere
 
 
-@kernel
-def _tile_starts(
-    fx: float, fy: float, cx: float, cy: float, height: int, width: int, rows: np.ndarray, objects: np.ndarray
-) -> np.ndarray:
-    tiles_y = (height + TILE - 1) // TILE
-    tiles_x = (width + TILE - 1) // TILE
-    starts = np.full((tiles_y, tiles_x, objects.shape[0]), NO_HIT)
-    rectangle = np.empty(4)
+@loop
+def _object_rectangles(objects: np.ndarray, fx: float, fy: float, cx: float, cy: float, out: np.ndarray) -> None:
+    """Write to `out` (k, 4) rectangles that the objects' bounding spheres cannot leave."""
     for k in range(objects.shape[0]):
-        rectangle[0] = 1e9
-        rectangle[1] = -1e9
-        rectangle[2] = 1e9
-        rectangle[3] = -1e9
-        bound = objects[k, BOUND_RADIUS]
-        _grow(rectangle, objects[k, 2], objects[k, 3], objects[k, 4], bound, fx, fy, cx, cy)
-        first = int(objects[k, FIRST_ROW])
-        last = int(objects[k, LAST_ROW])
-        x0 = int(max(rectangle[0], 0.0)) // TILE
-        x1 = int(min(rectangle[1], width - 1.0)) // TILE
-        y0 = int(max(rectangle[2], 0.0)) // TILE
-        y1 = int(min(rectangle[3], height - 1.0)) // TILE
-        for ty in range(y0, y1 + 1):
-            for tx in range(x0, x1 + 1):
-                x = (tx * TILE + 0.5 * (TILE - 1) - cx) / fx
-                y = (ty * TILE + 0.5 * (TILE - 1) - cy) / fy
-                inverse = 1.0 / math.sqrt(x * x + y * y + 1.0)
-                # Half diagonal of the tile on the plane z = 1 bounds the angle to the centre ray.
-                spread = 0.5 * TILE * math.sqrt(1.0 / (fx * fx) + 1.0 / (fy * fy))
-                distance = math.sqrt(objects[k, 2] ** 2 + objects[k, 3] ** 2 + objects[k, 4] ** 2)
-                starts[ty, tx, k] = tile_start(
-                    rows,
-                    first,
-                    last,
-                    x * inverse,
-                    y * inverse,
-                    inverse,
-                    max(distance - bound, 1.0),
-                    distance + bound,
-                    spread,
-                    objects[k, BUMP],
-                    objects[k, BUMP_WAVELENGTH],
-                )
-    return starts
+        out[k, 0] = 1e9
+        out[k, 1] = -1e9
+        out[k, 2] = 1e9
+        out[k, 3] = -1e9
+        _grow(out, k, objects[k, 2], objects[k, 3], objects[k, 4], objects[k, BOUND_RADIUS], fx, fy, cx, cy)
 
 
-@kernel
+@scalar
+def _find_active(
+    tile_table: np.ndarray,
+    rectangles: np.ndarray,
+    in_row: np.ndarray,
+    row_count: int,
+    first_u: int,
+    last_u: int,
+    rx: float,
+    ry: float,
+    rz: float,
+    active: np.ndarray,
+    active_nearest: np.ndarray,
+) -> int:
+    """Fill `active` with the solids that a tile can see, nearest first; returns how many."""
+    count = 0
+    for j in range(row_count):
+        i = in_row[j]
+        if rectangles[i, 0] > last_u or rectangles[i, 1] < first_u:
+            continue
+        nearest = tile_hit(tile_table, i, rx, ry, rz)
+        if nearest >= NO_HIT:
+            continue
+        place = count
+        while place > 0 and active_nearest[place - 1] > nearest:
+            active[place] = active[place - 1]
+            active_nearest[place] = active_nearest[place - 1]
+            place -= 1
+        active[place] = i
+        active_nearest[place] = nearest
+        count += 1
+    return count
+
+
+@subroutine
+def _find_starts(
+    rows: np.ndarray,
+    objects: np.ndarray,
+    rectangles: np.ndarray,
+    first_u: int,
+    first_v: int,
+    rx: float,
+    ry: float,
+    rz: float,
+    spread: float,
+    starts: np.ndarray,
+) -> bool:
+    """Write to row 0 of `starts` from where on each object can begin within a tile; returns whether any can."""
+    found = False
+    for k in range(objects.shape[0]):
+        starts[0, k] = NO_HIT
+        if (
+            rectangles[k, 0] <= first_u + TILE
+            and rectangles[k, 1] >= first_u
+            and rectangles[k, 2] <= first_v + TILE
+            and rectangles[k, 3] >= first_v
+        ):
+            distance = math.sqrt(objects[k, 2] ** 2 + objects[k, 3] ** 2 + objects[k, 4] ** 2)
+            bound = objects[k, BOUND_RADIUS]
+            starts[0, k] = tile_start(
+                rows, int(objects[k, FIRST_ROW]), int(objects[k, LAST_ROW]), rx, ry, rz,
+                max(distance - bound, 1.0), distance + bound, spread, objects[k, BUMP], objects[k, BUMP_WAVELENGTH],
+            )  # fmt: skip
+            found = found or starts[0, k] < NO_HIT
+    return found
+
+
+@loop
 def _render(
-    fx: float, fy: float, cx: float, cy: float, solids: np.ndarray, rows: np.ndarray, objects: np.ndarray,
+    fx: float, fy: float, cx: float, cy: float, spread: float, table: np.ndarray, tile_table: np.ndarray,
+    rectangles: np.ndarray, rows: np.ndarray, objects: np.ndarray, object_rectangles: np.ndarray,
+    in_row: np.ndarray, active: np.ndarray, active_nearest: np.ndarray, starts: np.ndarray,
     depth: np.ndarray, surface: np.ndarray,
 ) -> None:  # fmt: skip
     height, width = depth.shape
-    solids = solids[np.argsort(nearest_distances(solids))]
-    nearest = nearest_distances(solids)
-    rectangles = _rectangles(solids, fx, fy, cx, cy)
-    starts = _tile_starts(fx, fy, cx, cy, height, width, rows, objects)
-    in_row = np.empty(solids.shape[0], np.int64)
-    active = np.empty(solids.shape[0], np.int64)
-    for v in range(height):
+    for first_v in range(0, height, TILE):
+        last_v = min(first_v + TILE, height)
         row_count = 0
-        for i in range(solids.shape[0]):
-            if rectangles[i, 2] <= v <= rectangles[i, 3] and rectangles[i, 1] >= 0 and rectangles[i, 0] < width:
+        for i in range(table.shape[0]):
+            if rectangles[i, 2] <= last_v and rectangles[i, 3] >= first_v:
                 in_row[row_count] = i
                 row_count += 1
-        y = (v - cy) / fy
-        tile_v = v // TILE
-        for tile_u in range(starts.shape[1]):
-            first_u = tile_u * TILE
+        y = (first_v + 0.5 * (TILE - 1) - cy) / fy
+        for first_u in range(0, width, TILE):
             last_u = min(first_u + TILE, width)
-            count = 0
-            for j in range(row_count):
-                i = in_row[j]
-                if rectangles[i, 0] <= last_u and rectangles[i, 1] >= first_u:
-                    active[count] = i
-                    count += 1
-            empty = count == 0
-            for k in range(objects.shape[0]):
-                empty = empty and starts[tile_v, tile_u, k] >= NO_HIT
-            for u in range(first_u, last_u):
-                if empty:
-                    depth[v, u] = 0.0
-                    surface[v, u] = 0
-                else:
-                    z, s = trace_pixel((u - cx) / fx, y, solids, nearest, active, count, rows, objects, starts, tile_v, tile_u)
-                    depth[v, u] = z
-                    surface[v, u] = s
+            x = (first_u + 0.5 * (TILE - 1) - cx) / fx
+            rz = 1.0 / math.sqrt(x * x + y * y + 1.0)
+            rx = x * rz
+            ry = y * rz
+            count = _find_active(
+                tile_table, rectangles, in_row, row_count, first_u, last_u, rx, ry, rz, active, active_nearest
+            )
+            found = _find_starts(rows, objects, object_rectangles, first_u, first_v, rx, ry, rz, spread, starts)
+            for v in range(first_v, last_v):
+                for u in range(first_u, last_u):
+                    if count == 0 and not found:
+                        depth[v, u] = 0.0
+                        surface[v, u] = 0
+                    else:
+                        z, s = trace_pixel(
+                            (u - cx) / fx, (v - cy) / fy, table, active, active_nearest, count, rows, objects, starts, 0
+                        )
+                        depth[v, u] = z
+                        surface[v, u] = s
 
 
-def render(geometry: Geometry, camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+@loop
+def _nearest(solids: np.ndarray, out: np.ndarray) -> None:
+    for i in range(solids.shape[0]):
+        out[i] = nearest_and_farthest(solids, i)[0]
+
+
+def nearest_first(solids: Float64Array) -> NDArray[np.int64]:
+    """The order of the solids (n,) by their least distance from the camera."""
+    nearest = np.empty(len(solids))
+    _nearest(solids, nearest)
+    return np.argsort(nearest, kind="stable")
+
+
+def prepare_exact(solids: Float64Array) -> Float64Array:
+    """The table (n, PREPARED_ROW) for `trace_pixel` without tiles, in rising order of its column `NEAREST`."""
+    table = np.zeros((len(solids), PREPARED_ROW))
+    prepare_solids(solids, nearest_first(solids), 0.0, table)
+    return table
+
+
+View = tuple[NDArray[np.float32], NDArray[np.int32]]
+
+
+def render(geometry: Geometry, camera: Camera, out: View | None = None) -> View:
     """Cast one ray a pixel, without sensor effects and lens distortion.
 
     Args:
         geometry: The scene, in the coordinates of `camera`.
         camera: Size and intrinsics; pixel (u, v) looks along ((u - cx) / fx, (v - cy) / fy, 1).
+        out: Arrays of an earlier view of this size to write to: fresh memory costs as much as an empty view.
 
     Returns:
         depth: float32 (H, W), z in mm, 0 where nothing is hit.
         surface: int32 (H, W), index into the scene's surface table, 0 where nothing is hit.
     """
-    depth = np.empty((camera.height, camera.width), np.float32)
-    surface = np.empty((camera.height, camera.width), np.int32)
-    _render(camera.fx, camera.fy, camera.cx, camera.cy, geometry.solids, geometry.rows, geometry.objects, depth, surface)
+    solids, objects = geometry.solids, geometry.objects
+    view = (camera.fx, camera.fy, camera.cx, camera.cy)
+    # Half the diagonal of a tile on the plane z = 1 bounds the angle between its rays and the one through its middle.
+    spread = 0.5 * TILE * math.hypot(1.0 / camera.fx, 1.0 / camera.fy)
+    count = len(solids)
+    order = nearest_first(solids)
+    table, tile_table = np.zeros((2, count, PREPARED_ROW))
+    prepare_solids(solids, order, 0.0, table)
+    prepare_solids(solids, order, spread, tile_table)
+    rectangles, object_rectangles = np.empty((count, 4)), np.empty((len(objects), 4))
+    _solid_rectangles(solids, order, *view, rectangles)
+    _object_rectangles(objects, *view, object_rectangles)
+    in_row, active = np.empty((2, count), np.int64)
+    shape = (camera.height, camera.width)
+    depth, surface = out if out is not None else (np.empty(shape, np.float32), np.empty(shape, np.int32))
+    _render(
+        *view, spread, table, tile_table, rectangles, geometry.rows, objects, object_rectangles,
+        in_row, active, np.empty(count), np.empty((1, len(objects))), depth, surface,
+    )  # fmt: skip
     return depth, surface

@@ -11,17 +11,10 @@ import numpy as np
 
 from graspcut.frames.camera import Camera
 from graspcut.synth import background
+from graspcut.synth.free_pose import sample_free_pose
 from graspcut.synth.grasp import Grasp, random_rotation, sample_grasp
-from graspcut.synth.hand import (
-    POSE_WRIST,
-    SHAPE_RADIUS,
-    SHAPE_WRIST,
-    HandPose,
-    forearm_points,
-    hand_solids,
-    sample_free_pose,
-    sample_shape,
-)
+from graspcut.synth.hand import SHAPE_RADIUS, SHAPE_WRIST, HandPose, sample_shape
+from graspcut.synth.hand_flesh import forearm_axis, hand_solids
 from graspcut.synth.objects import HeldObject, build_object, draw_kind, transform_rows
 from graspcut.synth.render import OBJECT_COLUMNS, Geometry
 from graspcut.synth.solids import ROUND_CONE, SOLID_KIND, SOLID_ROW, TRIANGLE, Float64Array
@@ -121,7 +114,7 @@ class _Builder:
         return np.array([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z])
 
     def orientation(self) -> Float64Array:
-        """Rotation from the hand frame to the camera: the forearm from any side, often from below, the palm often to the camera."""
+        """Rotation from the hand frame to the camera: forearms from any side, often from below, palms often seen."""
         rng = self.rng
         angle = rng.normal(np.pi / 2, 0.5) if rng.random() < 0.6 else rng.uniform(0, 2 * np.pi)
         tilt = rng.normal(0.25, 0.42)
@@ -151,8 +144,10 @@ class _Builder:
         self.points.append(centre[None])
         self.radii.append(np.array([radius]))
 
-    def add_hand(self, pose: HandPose, grasp: tuple[Grasp, HeldObject] | None, matrix: Float64Array, place: Float64Array) -> None:
-        """Add a hand, and what it holds, by the orthogonal `matrix` (a mirror image for right hands) and translation."""
+    def add_hand(
+        self, pose: HandPose, grasp: tuple[Grasp, HeldObject] | None, matrix: Float64Array, place: Float64Array
+    ) -> None:
+        """Add a hand and what it holds by an orthogonal `matrix` (mirroring for right hands) and a translation."""
         rng = self.rng
         right = bool(np.linalg.det(matrix) < 0)
         base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand")
@@ -166,8 +161,8 @@ class _Builder:
         self.hands.append(PlacedHand(joints, radii, identity, right))
         self.points.append(joints)
         self.radii.append(radii)
-        arm, arm_radii = forearm_points(shape, pose.pose)
-        middle = arm.mean(axis=1) @ matrix.T + place
+        arm, arm_radii = forearm_axis(shape, pose.pose)
+        middle = arm @ matrix.T + place
         self.elbows.append(middle[2])
         self.elbow_radius = float(arm_radii[2]) + 8
         self.guard(middle[1], float(arm_radii[1]) + 12)
@@ -180,10 +175,13 @@ class _Builder:
 
     def clear_of_others(self, centre: Float64Array, radius: float) -> bool:
         """Whether a sphere touches none of the guarded ones."""
-        return all(bool(np.all(np.linalg.norm(p - centre, axis=1) - r > radius)) for p, r in zip(self.points, self.radii, strict=True))
+        return all(
+            bool(np.all(np.linalg.norm(p - centre, axis=1) - r > radius))
+            for p, r in zip(self.points, self.radii, strict=True)
+        )
 
     def hand(self, other: bool) -> None:
-        """Draw one hand, holding something or not, and place it; the second hand stands near the first without touching it."""
+        """Draw and place one hand, holding something or not; a second hand is near the first without touching it."""
         rng = self.rng
         shape = sample_shape(rng)
         grasp: tuple[Grasp, HeldObject] | None = None
@@ -208,8 +206,8 @@ class _Builder:
                 place = self.anchor()
             place = place - matrix @ middle
             joints = pose.joints_mm @ matrix.T + place
-            arm, arm_radii = forearm_points(shape, pose.pose)
-            middle_arm = arm.mean(axis=1) @ matrix.T + place
+            arm, _ = forearm_axis(shape, pose.pose)
+            middle_arm = arm @ matrix.T + place
             if float(joints[:, 2].min()) < 130.0 or float(middle_arm[:, 2].min()) < 90.0:
                 if not other:
                     place[2] += 160.0 - min(float(joints[:, 2].min()), float(middle_arm[:, 2].min()) + 40)
@@ -244,7 +242,9 @@ class _Builder:
         farthest = float(np.max(points[:, 2] + radii))
         if rng.random() < config.person:
             elbows = [e for e in self.elbows if rng.random() < 0.85]
-            self.solids += [row[None] for row in background.person(rng, self.surfaces, elbows, self.elbow_radius, farthest)]
+            self.solids += [
+                row[None] for row in background.person(rng, self.surfaces, elbows, self.elbow_radius, farthest)
+            ]
         if rng.random() < config.table:
             solids, normal, offset = background.table(rng, self.surfaces, points, radii, upright=rng.random() < 0.75)
             more, objects = background.clutter(rng, self.surfaces, self.camera, (normal, offset), points, radii)

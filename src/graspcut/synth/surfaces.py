@@ -1,4 +1,4 @@
-"""The scene's surface table: what the pixel that a ray hits is (label, instance, part) and looks like (colour, stripes)."""
+"""The scene's surface table: what a pixel that a ray hits is (label, instance, part) and looks like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from graspcut.frames.labelled import Instance
 from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, OBJECT
-from graspcut.synth.hand import SLEEVE
+from graspcut.synth.hand_flesh import SLEEVE
 from graspcut.synth.objects import HeldObject
 
 # Skin from dark to light, RGB; sleeves and furniture draw any colour.
 SKIN_TONES = np.array(
-    [[62, 41, 32], [94, 62, 46], [131, 90, 68], [172, 122, 94], [203, 152, 122], [226, 180, 152], [241, 205, 184]], np.float64
+    [[62, 41, 32], [94, 62, 46], [131, 90, 68], [172, 122, 94], [203, 152, 122], [226, 180, 152], [241, 205, 184]],
+    np.float64,
 )
 
 
@@ -36,7 +37,7 @@ class Surfaces:
         return len(self.rows) - 1
 
     def add_hand(self, rng: np.random.Generator, name: str) -> tuple[int, int]:
-        """Add a hand's surfaces: index + part for parts 1..21, index + SLEEVE for the sleeve. Returns (index, instance id)."""
+        """Add a hand's surfaces: index + part for parts 1..21 and `SLEEVE`. Returns (index, instance id)."""
         identity = len(self.instances) + 1
         self.instances.append(Instance(identity, HAND, name))
         tone = rng.uniform(0, len(SKIN_TONES) - 1)
@@ -64,7 +65,9 @@ class Surfaces:
             self.rows.append((float(label), float(identity), 0.0, *map(float, held.colours[slot]), held.stripes))
         return first, identity
 
-    def columns(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    def columns(
+        self,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         """Return label (n,), instance (n,), part (n,) as uint8, colour (n, 3) and stripes (n,) as float32."""
         table = np.array(self.rows, np.float64)
         return (

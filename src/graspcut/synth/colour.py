@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.compiling import loop
+from graspcut.synth.compiling import discard_stale_cache, loop
+
+discard_stale_cache(__file__)
 
 NOISE_MASK = 16383  # size of the table of noise less one
 

@@ -43,7 +43,8 @@ def discard_stale_cache(module: str, *imported: str) -> None:
     """Forget compiled functions of a module that are older than a module whose functions they contain.
 
     Numba's cache compares a function with its own file only; a function that it calls from another file stays in its
-    old form. To be called before the first compiled function of the module.
+    old form. This file always counts, as one that says how to compile. To be called before the first compiled function
+    of the module.
 
     Args:
         module: `__file__` of the module that holds the compiled functions.

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +15,13 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND
 from graspcut.synth import colour as colour_module
-from graspcut.synth.compiling import loop
+from graspcut.synth.compiling import discard_stale_cache, loop
 from graspcut.synth.render import Geometry, View, render
 from graspcut.synth.scene import PlacedHand, Scene, SceneConfig, sample_scene
 from graspcut.synth.sensor import SensorConfig, simulate
 from graspcut.synth.solids import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
+
+discard_stale_cache(__file__)
 
 SensorName = Literal["sr300", "kinect", "ideal"]
 
@@ -144,6 +147,26 @@ class _Views(threading.local):
 _views = _Views()
 
 
+def _fold(
+    rng: np.random.Generator, depth: NDArray[np.float32], surface: NDArray[np.int32], scene: Scene, camera: Camera
+) -> None:
+    """Add folds to the depth of cloth and hair, in place: smooth noise, longer in one direction than in the other."""
+    height, width = depth.shape
+    relief = np.zeros(len(scene.surfaces.rows), np.float32)
+    for index, relief_mm in scene.surfaces.relief_mm.items():
+        relief[index] = relief_mm
+    amplitude = relief[surface]
+    folded = amplitude > 0.0
+    if not folded.any():
+        return
+    # Folds are some centimetres wide; their size in pixels follows the distance of the cloth.
+    pixels_per_mm = camera.fx / float(np.median(depth[folded]))
+    cells = [max(2, int(side / max(pixels_per_mm * rng.uniform(12, 45), 2.0))) for side in (height, width)]
+    noise = rng.standard_normal((cells[0], cells[1]), dtype=np.float32)
+    field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    depth += np.where(folded, amplitude * np.clip(field, -2.5, 2.5), np.float32(0.0))
+
+
 class FrameGenerator:
     """Endless labelled frames; `generator[i]` renders frame i.
 
@@ -174,6 +197,7 @@ class FrameGenerator:
     def _observe(self, rng: np.random.Generator, scene: Scene, camera: Camera, name: str) -> LabelledFrame:
         config = self.config
         clean, surface = render(scene.geometry, camera, _views.get("depth", camera))
+        _fold(rng, clean, surface, scene, camera)
         label, instance, part, colours, stripes = scene.surfaces.columns()
         sensor = _sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))

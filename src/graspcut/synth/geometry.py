@@ -14,7 +14,9 @@ import math
 
 import numpy as np
 
-from graspcut.synth.compiling import scalar, subroutine
+from graspcut.synth.compiling import discard_stale_cache, scalar, subroutine
+
+discard_stale_cache(__file__)
 
 # Columns of a row.
 KIND = 0

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graspcut.synth.compiling import subroutine
+from graspcut.synth.compiling import discard_stale_cache, subroutine
 from graspcut.synth.solids import Float64Array
+
+discard_stale_cache(__file__)
 
 # Columns of a pose vector, all in degrees.
 POSE_FINGER = 0  # four fingers from the index on: abduction, MCP, PIP, DIP flexion each

@@ -79,10 +79,10 @@ class SceneConfig:
     two_hands: float = 0.16
     sleeve: float = 0.5
     nearest_mm: float = 215.0
-    farthest_mm: float = 900.0
+    farthest_mm: float = 1100.0
     background_none: float = 0.3
-    table: float = 0.4
-    person: float = 0.4
+    table: float = 0.5
+    person: float = 0.45
     wall: float = 0.35
 
 
@@ -243,7 +243,7 @@ class _Builder:
         if rng.random() < config.person:
             elbows = [e for e in self.elbows if rng.random() < 0.85]
             self.solids += [
-                row[None] for row in background.person(rng, self.surfaces, elbows, self.elbow_radius, farthest)
+                row[None] for row in background.person(rng, self.surfaces, elbows, self.elbow_radius, points, radii)
             ]
         if rng.random() < config.table:
             solids, normal, offset = background.table(rng, self.surfaces, points, radii, upright=rng.random() < 0.75)

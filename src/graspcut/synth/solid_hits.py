@@ -12,8 +12,11 @@ import math
 
 import numpy as np
 
-from graspcut.synth.compiling import loop, scalar, subroutine
+from graspcut.synth import solids as solids_module
+from graspcut.synth.compiling import discard_stale_cache, loop, scalar, subroutine
 from graspcut.synth.solids import BOX_SOLID, ELLIPSOID_SOLID, PLANE, ROUND_CONE, SOLID_KIND, SURFACE, TRIANGLE
+
+discard_stale_cache(__file__, solids_module.__file__)
 
 NO_HIT = 1e9
 

@@ -12,7 +12,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth.compiling import subroutine
+from graspcut.synth.compiling import discard_stale_cache, subroutine
+
+discard_stale_cache(__file__)
 
 Float64Array = NDArray[np.float64]
 

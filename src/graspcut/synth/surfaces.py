@@ -26,13 +26,17 @@ class Surfaces:
     Attributes:
         rows: One (label, instance, part, red, green, blue, stripes) a surface.
         instances: The instance table of the frame.
+        relief_mm: Surfaces with folds, and how deep these are.
     """
 
     rows: list[tuple[float, ...]] = field(default_factory=lambda: [(0.0,) * 7])
     instances: list[Instance] = field(default_factory=list)
+    relief_mm: dict[int, float] = field(default_factory=dict)
 
-    def add_background(self, colour: NDArray[np.float64], stripes: float = 0.0) -> int:
-        """Add one background surface (RGB 0..255) and return its index."""
+    def add_background(self, colour: NDArray[np.float64], stripes: float = 0.0, relief_mm: float = 0.0) -> int:
+        """Add one background surface (RGB 0..255) and return its index; relief: how deep its folds are."""
+        if relief_mm > 0.0:
+            self.relief_mm[len(self.rows)] = relief_mm
         self.rows.append((float(BACKGROUND), 0.0, 0.0, *map(float, colour), stripes))
         return len(self.rows) - 1
 
@@ -49,6 +53,7 @@ class Surfaces:
         for part in range(1, FOREARM_PART + 1):
             self.rows.append((float(HAND), float(identity), float(part), *map(float, skin), 0.0))
         sleeve = rng.uniform(15, 235, 3)
+        self.relief_mm[len(self.rows)] = rng.uniform(0, 3.5)
         self.rows.append((float(HAND), float(identity), float(FOREARM_PART), *map(float, sleeve), 0.0))
         assert len(self.rows) - 1 == base + SLEEVE
         return base, identity

@@ -28,6 +28,7 @@ SIZES = ((320, 240), (640, 480))
 STAGES = {
     "scene": (generator, "sample_scene"),
     "cast rays (depth and colour camera)": (generator, "render"),
+    "folds of cloth": (generator, "_fold"),
     "sensor": (generator, "simulate"),
     "labels": (generator, "_look_up"),
     "shade colour": (colour, "shade"),

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba.core.errors import NumbaError
 
 from graspcut.synth import compiling
 from graspcut.synth.compiling import discard_stale_cache
@@ -37,11 +39,9 @@ def test_a_changed_way_of_compiling_makes_every_cache_stale(tmp_path: Path) -> N
 
 
 def test_compiled_functions_may_not_create_arrays() -> None:
-    import numpy as np
-
     @compiling.loop
     def creates() -> float:
         return float(np.zeros(3)[0])
 
-    with pytest.raises(Exception, match="NRT required"):
+    with pytest.raises(NumbaError):
         creates()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from graspcut.frames.alignment import align_colour_to_depth
 from graspcut.frames.labelled import LabelledFrame
-from graspcut.labels import BACKGROUND, HAND, OBJECT
+from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, OBJECT
+from graspcut.synth import generator as generator_module
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.objects import HELD_OUT_KINDS, TRAINING_KINDS
 from graspcut.synth.scene import SceneConfig, sample_scene
@@ -155,8 +157,9 @@ def test_scenes_occur_as_often_as_configured() -> None:
 
 
 def test_a_window_is_cut_from_the_same_frame() -> None:
-    whole = FrameGenerator(IDEAL, 4)
-    cut = FrameGenerator(SynthConfig(**{**vars(IDEAL), "window": (90, 70)}), 4)
+    without_folds = replace(IDEAL, scene=SceneConfig(person=0.0, sleeve=0.0))  # which are drawn for the window alone
+    whole = FrameGenerator(without_folds, 4)
+    cut = FrameGenerator(replace(without_folds, window=(90, 70)), 4)
     places = set()
     for index in range(10):
         a, b = whole[index], cut[index]
@@ -206,6 +209,24 @@ def test_the_colour_camera_stands_beside_and_shows_what_the_labels_say(monkeypat
     assert total > 100_000 and hidden > 1000
     assert right / total > 0.98
     assert inner_right / inner_total > 0.998
+
+
+def test_folds_lie_on_cloth_and_hair_alone_and_change_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(IDEAL, scene=SceneConfig(background_none=0.0, person=1.0, sleeve=1.0))
+    folded = frames(config, 6, 12)
+    monkeypatch.setattr(generator_module, "_fold", lambda *_: None)
+    plain_generator = FrameGenerator(config, 6)
+    seen = 0
+    for index, frame in enumerate(folded):
+        plain = plain_generator[index]
+        change = np.abs(frame.frame.depth_mm - plain.frame.depth_mm)
+        np.testing.assert_array_equal(frame.labels, plain.labels)
+        assert frame.parts is not None
+        assert change.max() < 2.5 * 7.0 + 0.1
+        assert not np.any(change[(frame.parts > 0) & (frame.parts != FOREARM_PART)] > 0)
+        assert not np.any(change[frame.labels == OBJECT] > 0)
+        seen += int((change > 0.3).sum())
+    assert seen > 5000
 
 
 def test_focal_jitter_and_background_cut_do_what_they_say() -> None:

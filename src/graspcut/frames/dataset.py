@@ -118,7 +118,7 @@ class DatasetWriter:
         meta = _meta(labelled)
         meta["files"] = [folder for folder, image in images.items() if image is not None]
         # Last: a frame with a meta file is whole.
-        write_json_atomically(self.directory / "meta" / f"{index:06d}.json", meta)
+        write_json_atomically(self.directory / "meta" / f"{index:06d}.json", meta, one_line=True)
 
     def finish(self, count: int) -> None:
         """Checks that frames 0..count-1 are all there and writes `dataset.json`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +187,17 @@ def test_state_of_another_seed_is_refused() -> None:
     assert equal(next(iter(data.train_dataloader())), StreamingFrames(views(), seed=3).batch(7))
     with pytest.raises(ValueError, match="data seed 4"):
         data.load_state_dict({"next_batch": 7, "seed": 4})
+
+
+def test_a_worker_survives_the_first_sigterm_and_ends_at_the_second() -> None:
+    script = (
+        "import os, signal, time\n"
+        "from graspcut.segmentation.data import prepare_worker\n"
+        "prepare_worker()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('alive', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('still alive', flush=True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr

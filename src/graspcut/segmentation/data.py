@@ -7,9 +7,11 @@ the next number. All frames of one batch come from one view, so views may have d
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -307,11 +309,27 @@ class _ValidationRendering(Dataset[SegmentationBatch]):
         return collate([without_missing_depth(part.samples.sample(i), UNKNOWN) for i in range(first, last)])
 
 
+class _LeaveAtTheSecondTime:
+    """SIGTERM handler of a loader process.
+
+    The first SIGTERM may be meant for the whole process group: the parent then saves, and needs its workers till then.
+    The next one comes from the parent, which waits for ever for a worker that does not end.
+    """
+
+    def __init__(self) -> None:
+        self.warned = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.warned:
+            os._exit(0)
+        self.warned = True
+
+
 def prepare_worker(_worker: int = 0) -> None:
     """Makes a loader process a single-threaded one that leaves the signals of a stop to its parent."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _LeaveAtTheSecondTime())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         import numba

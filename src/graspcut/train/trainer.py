@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import platform
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -207,6 +209,7 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
     Raises:
         ValueError: if the folder holds a run of another task.
     """
+    _quieten()
     trainable = _as_trainable(task)
     checkpoint = run.folder / LAST_CHECKPOINT
     _check_or_write_description(run, trainable)
@@ -228,6 +231,13 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
         trainable.export(folder, training=training, results=metrics)
     trainer.strategy.barrier("export")
     return RunResult(True, trainer.global_step, folder, metrics)
+
+
+def _quieten() -> None:
+    """Leaves out Lightning's advertisements and its notes on its own internals; what goes wrong is still said."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
 
 
 def prepare_run(run: RunConfig) -> None:

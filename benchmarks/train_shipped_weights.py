@@ -15,9 +15,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+from torch import nn
+
+from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder
 from graspcut.segmentation.augmentation import AugmentationConfig
 from graspcut.segmentation.data import RenderedSamples, SegmentationData, ValidationPart, View
+from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -35,6 +40,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
+    parser.add_argument("--start", help="model folder or shipped model to go on from; its network is taken")
     parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
     parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
@@ -66,7 +72,15 @@ def main() -> None:
         checkpoint_every_minutes=4.0,
     )
     prepare_run(run)
-    task = SegmentationTask({"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}, config)
+    network_config: dict[str, Any] = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}
+    network: nn.Module | None = None
+    if options.start is not None:
+        folder = find_model_folder(options.start)
+        stored, tensors = load_model_folder(folder)
+        network_config = stored["model"]
+        network = build_model(network_config)
+        fill_network(network, tensors, folder)
+    task = SegmentationTask(network_config, config, network)
     result = run_training(task, SegmentationData(views, validation, seed=options.seed, workers=1), run)
     print(result)
 

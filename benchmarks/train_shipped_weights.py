@@ -4,7 +4,8 @@
     python benchmarks/train_shipped_weights.py --out runs/small --steps 16000 --late --frames-seed 11  # then
 
 Most batches are windows around a hand out of a 320 x 240 camera: they teach more per second than whole frames, of which
-`--late` has more. Each of `--processes` trains on one core and their gradients are averaged. Killed and started again with the same arguments it continues where it stopped.
+`--late` has more. Each of `--processes` trains on one core and their gradients are averaged.
+Killed and started again with the same arguments it continues where it stopped.
 To go on with other arguments, delete run.json in the run folder first. No real frame and no held-out kind of object is
 seen. The card of the shipped weights says with which arguments they were made.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from graspcut.frames.camera import Camera
 from graspcut.synth.grasp import random_rotation
-from graspcut.synth.objects import TRAINING_KINDS, HeldObject, build_object, transform_rows
+from graspcut.synth.objects import CLUTTER_KINDS, HeldObject, build_object, transform_rows
 from graspcut.synth.solids import (
     BOX_SOLID,
     ELLIPSOID_SOLID,
@@ -103,7 +103,7 @@ def clutter(
                 )
             )
         else:
-            held = build_object(str(rng.choice(TRAINING_KINDS)), rng)
+            held = build_object(str(rng.choice(CLUTTER_KINDS)), rng)
             turned = rotation.T if rng.random() < 0.5 else rotation.T @ random_rotation(rng)
             place = foot + normal * held.bound_mm * rng.uniform(0.4, 0.8)
             if np.any(np.linalg.norm(points - place, axis=1) - radii < held.bound_mm + 8):

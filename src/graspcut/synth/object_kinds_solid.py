@@ -13,6 +13,7 @@ from graspcut.synth.object_rows import (
     Point,
     Row,
     Shape,
+    Turn,
     arc,
     ball,
     box,
@@ -347,6 +348,75 @@ def _assembly(d: Draws) -> Shape:
     return Shape(rows, (-0.3 * size, 0.3 * size), gloss=0.5)
 
 
+def _part(d: Draws, at: Point, turn: Turn, slot: int) -> list[Row]:
+    # One part of a composite, of any proportions: rods, plates, discs, rings, cups, lumps.
+    size = math.exp(d.between(math.log(6), math.log(50)))
+    slim = size * math.exp(d.between(math.log(0.06), math.log(0.6)))
+    slim = min(max(slim, 1.2), 25.0)
+    style = d.count(0, 8)
+    operation = SMOOTH_UNION if d.chance(0.2) else 0
+    if style == 0:
+        return [box(slim, size, slim * d.between(0.3, 1), at, turn, rounding=0.4, operation=operation, slot=slot)]
+    if style == 1:
+        return [box(size * d.between(0.4, 1), size, min(slim, 8.0), at, turn, rounding=0.5, slot=slot)]
+    if style == 2:
+        return [cylinder(slim, size, at, turn, rounding=0.4, operation=operation, slot=slot)]
+    if style == 3:
+        return [cylinder(size, min(slim, 12.0), at, turn, rounding=0.5, slot=slot)]
+    if style == 4:
+        ring = max(size, 9.0)
+        return [torus(ring, min(max(slim, 1.5), 0.45 * ring), at, turn, operation=operation, slot=slot)]
+    if style == 5:
+        wall = d.between(1.5, 4.0)
+        radius = max(0.6 * size, wall + 4.0)
+        inner = (at[0], at[1] + d.between(0.0, 0.3) * size, at[2])
+        return [
+            cylinder(radius, size, at, turn, rounding=0.5, slot=slot),
+            cylinder(radius - wall, size, inner, turn, operation=SUBTRACT, slot=slot),
+        ]
+    if style == 6:
+        return [cone(max(slim, 3.0), d.between(0.0, 1.0) * slim, size, at, turn, rounding=0.4, slot=slot)]
+    if style == 7:
+        bend = d.between(0.4, 1.6)
+        return [arc(max(size, 10.0), min(max(slim, 1.5), 8.0), bend, at, turn, operation=operation, slot=slot)]
+    return [ellipsoid(size, size * d.between(0.4, 1), max(slim, 4.0), at, turn, operation=operation, slot=slot)]
+
+
+def _composite(d: Draws) -> Shape:
+    # A handle to hold, and parts of any form at its ends or along it, sometimes in mirrored pairs. Tools, vessels and
+    # devices are built this way; so no network can learn a closed list of them.
+    h = math.exp(d.between(math.log(18), math.log(100)))
+    r = d.between(3.5, 20.0)
+    cups: list[Row] = []
+    rows: list[Row] = []
+    for i in range(d.count(1, 4)):
+        if len(cups) + len(rows) > 4:
+            break  # a ray's time grows with the parts
+        end = d.pick((-1.0, 1.0)) if d.chance(0.7) else d.between(-1.0, 1.0)
+        turn = (
+            d.pick((ALONG_X, ALONG_Z, turn_y(0.0)))
+            if d.chance(0.6)
+            else pointing(d.between(-1, 1), d.between(-1, 1), d.between(0.1, 1))
+        )
+        out = d.between(0.0, 25.0) if d.chance(0.4) else 0.0
+        sides = (1.0, -1.0) if d.chance(0.3) else (d.pick((-1.0, 1.0)),)
+        for side in sides:
+            at: Point = (side * out, end * h, d.between(-2, 2))
+            part = _part(d, at, turn, (i + 1) % 3)
+            (cups if len(part) > 1 else rows).extend(part)
+            if out:
+                rows.append(limb((0.0, end * h * 0.8, 0.0), at, 0.5 * r, min(0.5 * r, 4.0), slot=0))
+    style = d.count(0, 3)
+    if style == 0:
+        handle = box(r, h, r * d.between(0.25, 1), turn=turn_y(d.between(0, 1.57)), rounding=d.between(0.3, 0.3 * r))
+    elif style == 1:
+        handle = cylinder(r, h, rounding=d.between(0.3, 0.5 * r))
+    else:
+        handle = limb((0.0, -h, 0.0), (0.0, h, 0.0), r, r * d.between(0.5, 1.2))
+    # What is cut out of a cup must not cut the handle or the other parts: cups come first.
+    return Shape([*cups, handle, *rows], (-0.7 * h, 0.7 * h), gloss=d.pick((0.0, 0.5, 0.9)), small=h < 22, thin=True)
+
+
 def _wedge(d: Draws) -> Shape:
     # A door stop, a piece of cheese, a roof block: a box cut by a sloping plane.
     x, y, z = d.between(14, 40), d.between(25, 70), d.between(10, 35)
@@ -391,5 +461,6 @@ SOLID_KINDS: dict[str, Callable[[Draws], Shape]] = {
     "dumbbell": _dumbbell,
     "spool": _spool,
     "assembly": _assembly,
+    "composite": _composite,
     "wedge": _wedge,
 }

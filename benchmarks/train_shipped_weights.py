@@ -31,7 +31,26 @@ from graspcut.train.trainer import RunConfig, prepare_run, run_training
 # (window or None for the whole 320 x 240 frame, share of --batch, share of the batches early, share late)
 VIEWS = (((128, 128), 1.0, 0.7, 0.35), ((176, 144), 1.0, 0.2, 0.35), (None, 0.375, 0.1, 0.3))
 
-NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 1, 2, 1))
+NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 2, 3, 3))
+
+
+def grown(folder: Path) -> nn.Module:
+    """`NETWORK` that computes what a stored network with fewer residual blocks a level computes.
+
+    New blocks come last in their level and their last batch norm has scale 0: they add nothing before they are trained.
+
+    Raises:
+        ModelFolderError: the stored network differs in more than its number of blocks.
+    """
+    _, tensors = load_model_folder(folder)
+    network = build_model({"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)})
+    filled = network.state_dict()
+    new = {name.rpartition(".")[0] for name in filled if name not in tensors}
+    for module in new:
+        if module.endswith(".norm"):
+            filled[f"{module}.weight"].zero_()
+    fill_network(network, {**{name: value.numpy() for name, value in filled.items()}, **tensors}, folder)
+    return network
 
 
 def main() -> None:
@@ -40,7 +59,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
-    parser.add_argument("--start", help="model folder or shipped model to go on from; its network is taken")
+    parser.add_argument("--start", help="model folder or shipped model to go on from; missing residual blocks are added")
+    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest one")
     parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
     parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
@@ -49,7 +70,7 @@ def main() -> None:
 
     weights = (1.0, 1.0, 1.6) if options.late else (1.0, 1.0, 1.0)
     config = dataclasses.replace(
-        TaskConfig.quick(options.steps, learning_rate=3e-3, contour_part=0.1), class_weights=weights, weight_decay=0.02
+        TaskConfig.quick(options.steps, learning_rate=options.learning_rate, contour_part=0.1), class_weights=weights, weight_decay=0.02
     )
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [
@@ -67,6 +88,7 @@ def main() -> None:
         seed=options.seed,
         devices=options.processes,
         strategy="ddp" if options.processes > 1 else "auto",
+        precision=options.precision,
         threads=1,
         validate_every_steps=1000,
         checkpoint_every_minutes=4.0,
@@ -75,11 +97,7 @@ def main() -> None:
     network_config: dict[str, Any] = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}
     network: nn.Module | None = None
     if options.start is not None:
-        folder = find_model_folder(options.start)
-        stored, tensors = load_model_folder(folder)
-        network_config = stored["model"]
-        network = build_model(network_config)
-        fill_network(network, tensors, folder)
+        network = grown(find_model_folder(options.start))
     task = SegmentationTask(network_config, config, network)
     result = run_training(task, SegmentationData(views, validation, seed=options.seed, workers=1), run)
     print(result)

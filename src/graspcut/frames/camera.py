@@ -26,6 +26,8 @@ NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
 # One SR300 unit's calibration at 640x480, seen in public code.
 _SR300_DISTORTION = (0.1437, 0.0462, 0.00426, 0.00561, 0.1072)
 
+DEFAULT_FOCAL_PER_WIDTH = 0.745
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -308,3 +310,16 @@ def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...
     if len(numbers) != count or not all(math.isfinite(value) for value in numbers):
         raise FrameError(f"camera {name} is {numbers}; expected {count} finite numbers.")
     return numbers
+
+
+def focal_length_px(camera: Camera | None, width: int) -> float:
+    """Focal length of a picture: the mean of fx and fy, or 0.745 * width when no camera is known.
+
+    Args:
+        camera: intrinsics at the picture's own resolution, or None.
+        width: picture width in pixels.
+
+    Returns:
+        Pixels.
+    """
+    return DEFAULT_FOCAL_PER_WIDTH * width if camera is None else 0.5 * (camera.fx + camera.fy)

@@ -21,29 +21,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import UNKNOWN
 from graspcut.segmentation.augmentation import AugmentationConfig, Sample, augment, without_missing_depth
 
-DEFAULT_FOCAL_PER_WIDTH = 0.745
 """Focal length over picture width where no camera is known: that of the SR300 (475.96 / 640), rounded."""
 
 _VIEW_STREAM, _AUGMENTATION_STREAM, _SHUFFLE_STREAM = 1, 2, 3  # keep the random streams of one seed apart
-
-
-def focal_length_px(camera: Camera | None, width: int) -> float:
-    """Focal length of a picture: the mean of fx and fy, or 0.745 * width when no camera is known.
-
-    Args:
-        camera: intrinsics at the picture's own resolution, or None.
-        width: picture width in pixels.
-
-    Returns:
-        Pixels.
-    """
-    return DEFAULT_FOCAL_PER_WIDTH * width if camera is None else 0.5 * (camera.fx + camera.fy)
 
 
 class SegmentationBatch(NamedTuple):

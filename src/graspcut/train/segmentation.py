@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.runtime.model_folder import fill_network, load_model_folder
@@ -22,7 +23,6 @@ from graspcut.segmentation.data import (
     SegmentationData,
     ValidationPart,
     View,
-    focal_length_px,
 )
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.working_scale import working_size

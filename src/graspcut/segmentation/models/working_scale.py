@@ -1,38 +1,49 @@
-"""Frames of any size and focal length -> the scale a network was trained at -> labels for every original pixel.
+"""Frames of any size and focal length -> the scale a network was trained at -> probabilities for every original pixel.
 
 Scale decides more than anything else: an early network trained at 320x240 lost 19 points of mean IOU at 640x480. So
 the network always runs at one focal length in pixels, and class probabilities come back by joint upsampling: each
 original pixel takes the four network pixels around it, weighted bilinearly and by how well their depth agrees with its
 own (Kopf et al., "Joint Bilateral Upsampling", 2007, on two-by-two windows).
+
+Everything here is tensor operations, sizes included, so that a graph traced once holds for every size and focal length
+(see `graspcut.segmentation.graph`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 SMALLEST_SIDE_PX = 16
+STRIDE_PX = 16
 _FLOOR = 0.02
-_SMALLEST_PROBABILITY = 1.0e-7
 
 
-def working_size(height: int, width: int, focal_px: float, working_focal_px: float) -> tuple[int, int]:
+def working_shape(shape: Tensor, focal_px: Tensor, working_focal_px: float) -> Tensor:
     """Size at which a frame has about the working focal length.
 
     Factors within 10 % of a whole number are taken as that number: then pixels are left out evenly, and a frame that
     is nearly at the working scale is not touched at all.
 
     Args:
-        height, width: frame size in pixels.
-        focal_px: its focal length in pixels.
+        shape: (2,) int64, height and width of the frame in pixels.
+        focal_px: scalar, its focal length in pixels.
         working_focal_px: the focal length to come near to.
 
     Returns:
-        (height, width) to sample, not below 16 pixels a side.
+        (2,) int64: height and width to sample, not below 16 pixels a side where the frame is resampled.
+    """
+    factor = focal_px.double() / working_focal_px
+    whole = factor.round().clamp(min=1.0)
+    factor = torch.where((factor / whole - 1.0).abs() <= 0.1, whole, factor)
+    sampled = (shape.double() / factor).round().clamp(min=float(SMALLEST_SIDE_PX)).long()
+    return torch.where(factor == 1.0, shape, sampled)
+
+
+def working_size(height: int, width: int, focal_px: float, working_focal_px: float) -> tuple[int, int]:
+    """`working_shape` of plain numbers.
 
     Raises:
         ValueError: a focal length is not positive.
@@ -42,91 +53,119 @@ def working_size(height: int, width: int, focal_px: float, working_focal_px: flo
             f"focal lengths are {focal_px} px and {working_focal_px} px, expected positive numbers: "
             "pass the camera's fx"
         )
-    factor = focal_px / working_focal_px
-    whole = max(round(factor), 1)
-    if abs(factor / whole - 1.0) <= 0.1:
-        factor = float(whole)
-    if factor == 1.0:
-        return height, width
-    return max(round(height / factor), SMALLEST_SIDE_PX), max(round(width / factor), SMALLEST_SIDE_PX)
+    focal = torch.tensor(focal_px, dtype=torch.float64)
+    found = working_shape(torch.tensor([height, width]), focal, working_focal_px)
+    return int(found[0]), int(found[1])
 
 
 @dataclass(frozen=True)
 class AxisSampling:
     """How one axis of the frame and of the working frame relate.
 
+    The working frame is filled up to a whole multiple of 16 pixels with pixels that have no data.
+
     Attributes:
-        source: (working,) int64, the frame pixel each working pixel was taken from.
+        source: (filled,) int64, the frame pixel each working pixel was taken from.
+        inside: (filled,) float32, 1 for working pixels and 0 for those that fill up.
         lower, upper: (full,) int64, the two working pixels around each frame pixel.
         fraction: (full,) float32 in [0, 1], the share of `upper`.
+        before, after, share: (filled,) int64, int64 and float32: the two frame pixels around each working pixel and the
+            share of the second; both are `source` unless the frame grows.
     """
 
-    source: NDArray[np.int64]
-    lower: NDArray[np.int64]
-    upper: NDArray[np.int64]
-    fraction: NDArray[np.float32]
+    source: Tensor
+    inside: Tensor
+    lower: Tensor
+    upper: Tensor
+    fraction: Tensor
+    before: Tensor
+    after: Tensor
+    share: Tensor
 
 
-def axis_sampling(full: int, working: int) -> AxisSampling:
-    """Nearest sampling of `full` pixels by `working` ones and the way back."""
-    centres = (np.arange(working) + 0.5) * full / working
-    source = np.minimum(np.floor(centres).astype(np.int64), full - 1)
-    if working < full:
-        # Where a pixel was taken is exact, unlike its nominal centre: at factor 2 they lie half a pixel apart.
-        position = np.interp(np.arange(full), source, np.arange(working))
-    else:
-        position = np.clip((np.arange(full) + 0.5) * working / full - 0.5, 0, working - 1)
-    lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, working - 1)
-    return AxisSampling(source, lower, upper, (position - lower).astype(np.float32))
+def axis_sampling(full: Tensor, working: Tensor) -> AxisSampling:
+    """Nearest sampling of `full` pixels by `working` ones and the way back.
+
+    Args:
+        full, working: scalar int64 tensors.
+    """
+    filled = (working + (STRIDE_PX - 1)) // STRIDE_PX * STRIDE_PX
+    shrinks = working < full
+    # Whole numbers as far as possible, so that every engine finds the same pixel where a centre lies between two.
+    taken = _range(filled)
+    source = torch.minimum((2 * taken + 1) * full // (2 * working), full - 1)
+    before, share = _position((2 * taken + 1) * full - working, 2 * working, full)
+    before = torch.where(shrinks, source, before)
+
+    # The way back. Where a pixel was taken is exact, unlike its nominal centre: at factor 2 it is half a pixel off.
+    pixels = _range(full)
+    taken_before = ((2 * working * (pixels + 1) - 1) // full - 1).clamp(min=0) // 2
+    taken_before = torch.minimum(taken_before, working - 1)
+    left, right = source[taken_before], source[torch.minimum(taken_before + 1, working - 1)]
+    between = ((pixels - left).float() / (right - left).clamp(min=1).float()).clamp(0.0, 1.0)
+    lower, fraction = _position((2 * pixels + 1) * working - full, 2 * full, working)
+    lower = torch.where(shrinks, taken_before, lower)
+    return AxisSampling(
+        source=source,
+        inside=(taken < working).float(),
+        lower=lower,
+        upper=torch.minimum(lower + 1, working - 1),
+        fraction=torch.where(shrinks, between, fraction),
+        before=before,
+        after=torch.where(shrinks, source, torch.minimum(before + 1, full - 1)),
+        share=share,
+    )
 
 
-def _pick_along(features: Tensor, dim: int, index: NDArray[np.int64]) -> Tensor:
-    """Entries `index` of an axis."""
-    return features.index_select(dim, torch.from_numpy(index).to(features.device))
+def _range(length: Tensor) -> Tensor:
+    # The tensor itself, not its value, so that a traced graph keeps the connection.
+    return torch.arange(length, device=length.device)  # type: ignore[call-overload, no-any-return]
 
 
-def _pick(features: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+def _position(numerator: Tensor, denominator: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole part and fraction of numerator / denominator, clamped to the pixels 0 .. length - 1."""
+    numerator = torch.minimum(numerator.clamp(min=0), (length - 1) * denominator)
+    whole = numerator // denominator
+    return whole, (numerator - whole * denominator).float() / denominator.float()
+
+
+def _pick(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """features[:, :, rows, :][..., columns]."""
-    return _pick_along(_pick_along(features, 2, rows), 3, columns)
+    return features.index_select(2, rows).index_select(3, columns)
 
 
-def sample_depth(depth_mm: Tensor, height: int, width: int, surface_mm: float = 20.0) -> Tensor:
+def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, surface_mm: float = 20.0) -> Tensor:
     """Depth at another size, without ever averaging across an edge or with an invalid pixel.
 
-    Axes that shrink are sampled at the nearest pixel. If the frame grows, a pixel whose four neighbours are valid and
+    Frames that shrink are sampled at the nearest pixel. If the frame grows, a pixel whose four neighbours are valid and
     within `surface_mm` of each other is interpolated, since steps of repeated pixels look like a rough surface; any
     other takes its nearest neighbour.
 
     Args:
         depth_mm: (B, 1, H, W) millimetres, 0 = no data.
-        height, width: size wanted; both larger or both smaller than the frame's.
+        rows, columns: from `axis_sampling` of the height and the width.
         surface_mm: largest depth span of one surface within two pixels.
 
     Returns:
-        (B, 1, height, width).
+        (B, 1, h, w), h and w whole multiples of 16.
     """
-    rows, columns = axis_sampling(depth_mm.shape[2], height), axis_sampling(depth_mm.shape[3], width)
-    nearest = _pick(depth_mm, rows.source, columns.source)
-    if height <= depth_mm.shape[2] or width <= depth_mm.shape[3]:
-        return nearest
-    upper, lower, down = _neighbours(depth_mm.shape[2], height)
-    left, right, across = _neighbours(depth_mm.shape[3], width)
-    corners = torch.cat([_pick(depth_mm, row, column) for row in (upper, lower) for column in (left, right)], dim=1)
-    share_down = torch.from_numpy(down).to(depth_mm).reshape(1, 1, -1, 1)
-    share_across = torch.from_numpy(across).to(depth_mm).reshape(1, 1, 1, -1)
-    top = torch.lerp(corners[:, 0:1], corners[:, 1:2], share_across)
-    bottom = torch.lerp(corners[:, 2:3], corners[:, 3:4], share_across)
-    lowest, highest = corners.amin(dim=1, keepdim=True), corners.amax(dim=1, keepdim=True)
+    corners = [
+        _pick(depth_mm, row, column) for row in (rows.before, rows.after) for column in (columns.before, columns.after)
+    ]
+    across, down = columns.share.reshape(1, 1, 1, -1), rows.share.reshape(1, 1, -1, 1)
+    mixed = torch.lerp(torch.lerp(corners[0], corners[1], across), torch.lerp(corners[2], corners[3], across), down)
+    lowest = torch.minimum(torch.minimum(corners[0], corners[1]), torch.minimum(corners[2], corners[3]))
+    highest = torch.maximum(torch.maximum(corners[0], corners[1]), torch.maximum(corners[2], corners[3]))
     one_surface = (lowest > 0) & (highest - lowest < surface_mm)
-    return torch.where(one_surface, torch.lerp(top, bottom, share_down), nearest)
-
-
-def _neighbours(full: int, working: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The two frame pixels around each working pixel, and the share of the second."""
-    position = np.clip((np.arange(working) + 0.5) * full / working - 0.5, 0, full - 1)
-    first = np.floor(position).astype(np.int64)
-    return first, np.minimum(first + 1, full - 1), (position - first).astype(np.float32)
+    first_row = (rows.source == rows.before).reshape(1, 1, -1, 1)
+    first_column = (columns.source == columns.before).reshape(1, 1, 1, -1)
+    nearest = torch.where(
+        first_row,
+        torch.where(first_column, corners[0], corners[1]),
+        torch.where(first_column, corners[2], corners[3]),
+    )
+    inside = rows.inside.reshape(1, 1, -1, 1) * columns.inside.reshape(1, 1, 1, -1)
+    return torch.where(one_surface, mixed, nearest) * inside
 
 
 def guided_upsample(
@@ -140,7 +179,7 @@ def guided_upsample(
     """Joint upsampling of class probabilities, guided by depth.
 
     Args:
-        probabilities: (B, C, h, w).
+        probabilities: (B, C, h, w), sums of 1.
         working_depth_mm: (B, 1, h, w) depth the probabilities belong to.
         depth_mm: (B, 1, H, W) depth of the frame.
         rows, columns: from `axis_sampling` (H, h) and (W, w).
@@ -150,66 +189,126 @@ def guided_upsample(
         (B, C, H, W) probabilities. An invalid neighbour has depth 0 and so counts next to nothing for a valid pixel.
     """
     guide = depth_mm / edge_mm
-    low = torch.cat((probabilities, working_depth_mm / edge_mm), dim=1)
-    row_share = torch.from_numpy(rows.fraction).to(depth_mm).reshape(1, 1, -1, 1)
-    column_share = torch.from_numpy(columns.fraction).to(depth_mm).reshape(1, 1, 1, -1)
-    one = torch.ones_like(guide[:1, :, :1, :1])
-    total, mixed = torch.zeros_like(guide), torch.zeros_like(probabilities[:, :, :1, :1])
-    for column_index, column_weight in ((columns.lower, 1.0 - column_share), (columns.upper, column_share)):
+    # The first class is what the others leave, so it need not travel.
+    others_low, guide_low = probabilities[:, 1:], working_depth_mm / edge_mm
+    row_shares = ((rows.lower, 1.0 - rows.fraction), (rows.upper, rows.fraction))
+    # A frame that was not resampled comes back as it is.
+    floor = _FLOOR * ((rows.fraction > 0).any() | (columns.fraction > 0).any()).float()
+    total, mixed = torch.zeros_like(guide), torch.zeros_like(others_low[:, :, :1, :1])
+    for column_index, column_weight in ((columns.lower, 1.0 - columns.fraction), (columns.upper, columns.fraction)):
         # Columns first, while there are few rows: whole rows are then copied, which is quick.
-        spread = _pick_along(low, 3, column_index)
-        for row_index, row_weight in ((rows.lower, 1.0 - row_share), (rows.upper, row_share)):
-            neighbour = _pick_along(spread, 2, row_index)
-            apart = guide - neighbour[:, -1:]
+        others_spread = others_low.index_select(3, column_index)
+        guide_spread = guide_low.index_select(3, column_index)
+        for row_index, row_weight in row_shares:
+            apart = guide - guide_spread.index_select(2, row_index)
             # The floor lets a neighbour on the right surface win against a nearer one on the wrong surface.
-            weight = (row_weight * column_weight + _FLOOR) / torch.addcmul(one, apart, apart)
-            mixed = torch.addcmul(mixed, neighbour[:, :-1], weight)
+            share = row_weight.reshape(1, 1, -1, 1) * column_weight.reshape(1, 1, 1, -1) + floor
+            weight = share / (1.0 + apart * apart)
+            mixed = mixed + others_spread.index_select(2, row_index) * weight
             total = total + weight
-    return mixed / total
+    others = mixed / total
+    first = 1.0 - others[:, :1]
+    for label in range(1, others.shape[1]):
+        first = first - others[:, label : label + 1]
+    return torch.cat((first, others), dim=1)
+
+
+@dataclass(frozen=True)
+class ScalePlan:
+    """What resampling frames of one size and focal length needs.
+
+    Attributes:
+        rows, columns: the two axes.
+        focal_px: (1,) float32, focal length of the working frame in pixels.
+    """
+
+    rows: AxisSampling
+    columns: AxisSampling
+    focal_px: Tensor
 
 
 class WorkingScale(nn.Module):
-    """Runs a segmentation network at its working scale; same call as the network, frames of any size.
+    """Runs a segmentation network at its working scale, on frames of any size.
+
+    Networks get whole multiples of 16 pixels, their stride: then every level has exactly half the size of the one
+    before.
 
     Args:
         core: network with `forward(depth_mm, focal_px) -> logits`.
-        working_focal_px: focal length in pixels at which `core` was trained.
+        working_focal_px: focal length in pixels at which `core` was trained; None runs it at the frame's own scale.
         edge_mm: see `guided_upsample`.
     """
 
-    def __init__(self, core: nn.Module, working_focal_px: float = 240.0, edge_mm: float = 12.0) -> None:
+    def __init__(self, core: nn.Module, working_focal_px: float | None = 240.0, edge_mm: float = 12.0) -> None:
         super().__init__()
         self.core = core
         self.working_focal_px = working_focal_px
         self.edge_mm = edge_mm
 
     def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
-        """Segment depth frames.
+        """Class probabilities of depth frames.
 
         Args:
             depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data.
-            focal_px: (B,) float32 pixels, the same for all frames of the batch.
+            focal_px: (1,) or (B,) float32 pixels, the same for all frames of the batch.
 
         Returns:
-            (B, classes, H, W) logits; log probabilities where the frame was resampled.
+            (B, classes, H, W) float32 probabilities.
 
         Raises:
-            ValueError: focal lengths differ within the batch, or are not positive.
+            ValueError: focal lengths differ within the batch, or are not positive (not checked in a traced graph).
         """
-        height, width = depth_mm.shape[-2:]
-        nearest, farthest = float(focal_px.min()), float(focal_px.max())
-        if farthest - nearest > 0.01 * farthest:
-            raise ValueError(
-                f"focal lengths of one batch run from {nearest} to {farthest} px, expected one camera: "
-                "segment frames of different cameras in batches of their own"
-            )
-        size = working_size(height, width, nearest, self.working_focal_px)
-        if size == (height, width):
-            logits: Tensor = self.core(depth_mm, focal_px)
-            return logits
-        rows, columns = axis_sampling(height, size[0]), axis_sampling(width, size[1])
-        working_depth_mm = sample_depth(depth_mm, *size)
-        scale = (size[0] / height * size[1] / width) ** 0.5
-        probabilities = torch.softmax(self.core(working_depth_mm, focal_px * scale), dim=1)
-        full = guided_upsample(probabilities, working_depth_mm, depth_mm, rows, columns, self.edge_mm)
-        return full.clamp(min=_SMALLEST_PROBABILITY).log()
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            size = torch._shape_as_tensor(depth_mm)[2:]
+            return self.run(depth_mm, focal_px, self._sampling(size, focal_px[:1]))
+        _check_focal_lengths(focal_px)
+        plan = self.plan(depth_mm.shape[-2], depth_mm.shape[-1], float(focal_px[0]), depth_mm.device)
+        return self.run(depth_mm, focal_px, plan)
+
+    def plan(self, height: int, width: int, focal_px: float, device: torch.device) -> ScalePlan | None:
+        """How frames of one size and focal length are resampled; None if the network takes them as they are."""
+        size, focal = torch.tensor([height, width]), torch.tensor([focal_px])
+        same = self.working_focal_px is None or torch.equal(working_shape(size, focal[0], self.working_focal_px), size)
+        if same and height % STRIDE_PX == 0 and width % STRIDE_PX == 0:
+            return None
+        plan = self._sampling(size, focal)
+        rows, columns = (
+            AxisSampling(**{name: index.to(device) for name, index in vars(axis).items()})
+            for axis in (plan.rows, plan.columns)
+        )
+        return ScalePlan(rows, columns, plan.focal_px.to(device))
+
+    def _sampling(self, size: Tensor, focal_px: Tensor) -> ScalePlan:
+        working = size if self.working_focal_px is None else working_shape(size, focal_px[0], self.working_focal_px)
+        scale = (working.double() / size.double()).prod().sqrt().float()
+        return ScalePlan(
+            axis_sampling(size[0], working[0]), axis_sampling(size[1], working[1]), focal_px.float() * scale
+        )
+
+    def run(self, depth_mm: Tensor, focal_px: Tensor, plan: ScalePlan | None) -> Tensor:
+        """`forward` with the resampling worked out beforehand, so that nothing here depends on values.
+
+        Args:
+            depth_mm, focal_px: as in `forward`.
+            plan: from `plan`.
+        """
+        count = depth_mm.shape[0]
+        if plan is None:
+            return torch.softmax(self.core(depth_mm, focal_px.expand(count)).float(), dim=1)
+        working_depth_mm = sample_depth(depth_mm, plan.rows, plan.columns)
+        logits = self.core(working_depth_mm, plan.focal_px.expand(count))
+        probabilities = torch.softmax(logits.float(), dim=1)
+        if self.working_focal_px is None:
+            return probabilities[..., : depth_mm.shape[-2], : depth_mm.shape[-1]]
+        return guided_upsample(probabilities, working_depth_mm, depth_mm, plan.rows, plan.columns, self.edge_mm)
+
+
+def _check_focal_lengths(focal_px: Tensor) -> None:
+    nearest, farthest = float(focal_px.min()), float(focal_px.max())
+    if not nearest > 0:
+        raise ValueError(f"a focal length is {nearest} px, expected a positive number: pass the camera's fx")
+    if farthest - nearest > 0.01 * farthest:
+        raise ValueError(
+            f"focal lengths of one batch run from {nearest} to {farthest} px, expected one camera: "
+            "segment frames of different cameras in batches of their own"
+        )

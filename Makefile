@@ -40,13 +40,13 @@ clean:
 
 # Stamps: installing again happens when the project's requirements or the lock change, and after a broken installation.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing graspcut and its locked dependencies into $(VENV); the first time this downloads torch."
-	$(INSTALL) -e .
+	@echo "Installing graspcut and its locked dependencies into $(VENV)."
+	$(INSTALL) -e '.[openvino]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing graspcut, its locked dependencies and the developer tools into $(VENV); the first time this downloads torch."
-	$(INSTALL) -e '.[dev,openvino]'
+	$(INSTALL) -e '.[dev,openvino,train]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -10,6 +10,8 @@ FAILURE = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
+_EXTRAS = {"torch": "train", "lightning": "train", "onnx": "train", "tensorboard": "train", "openvino": "openvino"}
+
 
 class UsageError(Exception):
     """Options that each make sense and do not fit together."""
@@ -33,7 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from None
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
+            raise
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        mend = f": this needs what is installed by pip install 'graspcut[{extra}]'" if extra else ""
+        print(f"error: {error}{mend}", file=sys.stderr)
+        raise SystemExit(FAILURE) from None
+    except (ValueError, TypeError, OSError) as error:
         if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
             raise
         print(f"error: {error}", file=sys.stderr)

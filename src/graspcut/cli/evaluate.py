@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli import UsageError
+from graspcut.cli.options import Backend, Precision
 
 DEFAULT_SAVE = Path("evaluation.json")
 
@@ -24,12 +25,14 @@ def segmentation(
     focal_px: float | None = None,
     valid_pixels_only: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Prints and saves the scores.
 
     Args:
         dataset: Dataset folder, or a folder with depth/ and label/, to run a model on.
-        model: Shipped model's name or model folder; by default the shipped compact network.
+        model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
         predictions: Folder of label images to score instead, such as graspcut segment writes.
         labels: Folder of true label images with the names of the predictions.
         save: File for all scores.
@@ -37,6 +40,8 @@ def segmentation(
         focal_px: Focal length in pixels of a folder without cameras; 0.745 times the width if not given.
         valid_pixels_only: Leave out pixels without depth.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+        backend: Engine; auto takes the fastest that is installed and can run the model.
+        precision: auto takes what the model ships for the engine.
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.dataset import open_dataset
@@ -50,7 +55,7 @@ def segmentation(
             report = evaluate_predictions(predictions, labels, progress=progress)
         elif dataset is not None:
             report = evaluate_model(
-                Segmenter.load(model or DEFAULT_MODEL, device=device),
+                Segmenter.load(model or DEFAULT_MODEL, device, backend=backend, precision=precision),
                 open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px),
                 valid_pixels_only=valid_pixels_only,
                 progress=progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -26,3 +26,9 @@ def _check_size(_type: object, text: str) -> None:
 
 Size = Annotated[str, Parameter(validator=_check_size)]
 """Width and height in pixels, typed as 640x480; see `parse_size`."""
+
+Backend = Literal["auto", "openvino", "onnxruntime", "pytorch"]
+"""Inference engine; auto takes the fastest that is there and can run the model."""
+
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+"""How convolutions are computed; auto takes what the model ships for the engine."""

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graspcut.cli.options import Backend, Precision
+
 _SHOWN_REASONS = 10
 
 
@@ -19,24 +21,35 @@ def segment(
     focal_px: float | None = None,
     overlay: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
 ) -> int:
     """Labels frames into a folder.
 
     Args:
         inputs: Depth images (16-bit PNG, TIFF, PGM), .npy or .npz files, folders of images, recordings, datasets.
         out: Folder for the label images and summary.json.
-        model: Shipped model's name or model folder; by default the shipped compact network.
+        model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
         depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
         focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
         overlay: Also write pictures of the results to OUT/overlay.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+        backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
+        precision: auto takes what the model ships for the engine.
+        threads: Processor threads; all that this process may use if not given.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.runtime.hardware import usable_cores
     from graspcut.segmentation.batch import SUMMARY_NAME, segment_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     name = model or DEFAULT_MODEL
-    segmenter = Segmenter.load(name, device=device)
+    # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
+    segmenter = Segmenter.load(
+        name, device, threads, backend=backend, precision=precision, parallel_calls=threads or usable_cores()
+    )
+    print(f"{name}: {segmenter.description}", file=sys.stderr)
     with frame_progress("segmenting") as progress:
         report = segment_folder(
             inputs,

@@ -12,7 +12,7 @@ from cyclopts import App, Group
 
 import graspcut
 
-_TASKS = ("See it work", "Segment", "Make data", "Train and measure")
+_TASKS = ("See it work", "Segment", "Make data", "Train and measure", "Make it fast")
 
 
 class Verb(NamedTuple):
@@ -92,9 +92,28 @@ VERBS = (
         "graspcut evaluate segmentation frames --model dense-attention-small\n"
         "graspcut evaluate segmentation --predictions labels --labels truth",
     ),
+    Verb(
+        "export",
+        "Make it fast",
+        "export:export",
+        "Write a model as one ONNX or OpenVINO graph, from raw millimetres to labels.\n\n"
+        "The graph takes depth of any size and needs no torch. It is compared with PyTorch before it is kept; int8 is "
+        "calibrated and scored first, and refused if it loses more than half a point of mean IOU.",
+        "graspcut export dense-attention-small --out exported\n"
+        "graspcut export runs/mine/model --format openvino --precision int8 --calibration frames --out exported",
+    ),
+    Verb(
+        "benchmark speed",
+        "Make it fast",
+        "benchmark:speed",
+        "Time the shipped network on every back end of this machine, beside its peers.\n\n"
+        "Medians of one run, with the machine, the versions and the command; see docs/performance.md.",
+        "graspcut benchmark speed\ngraspcut benchmark speed --threads 2 --size 640x480 --save speed.json",
+    ),
 )
 
 _GROUP_HELP = {
+    "benchmark": "Measure how fast this machine is.",
     "train": "Train a network.",
     "evaluate": "Measure a network or its predictions.",
 }
@@ -129,6 +148,7 @@ def build_app() -> App:
             help_epilogue="Example:\n\n" + "\n".join(f"  {line}" for line in verb.example.splitlines()),
         )
     for name, group in parents.items():
-        group.help_epilogue = f"Options of each: graspcut {name} segmentation --help"
+        child = next(verb.name for verb in VERBS if verb.name.startswith(f"{name} "))
+        group.help_epilogue = f"Options of each: graspcut {child} --help"
         app.command(group)
     return app

@@ -52,6 +52,11 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def nvidia_driver_present() -> bool:
+    """Whether this machine may have a usable NVIDIA GPU; quick, imports nothing."""
+    return platform.system() == "Windows" or Path("/proc/driver/nvidia/version").exists()
+
+
 def _processor_info(key: str) -> str:
     try:
         text = Path("/proc/cpuinfo").read_text()
@@ -92,7 +97,7 @@ def _torch() -> tuple[str, str]:
     try:
         import torch
     except ImportError:
-        return ("PyTorch", "not installed: training and segmenting need it")
+        return ("PyTorch", "not installed; for training, exporting and GPUs: pip install 'graspcut[train]'")
     threads = f"{torch.get_num_threads()} thread(s)"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))

@@ -3,7 +3,8 @@
     NAME/config.json         what to build and what the weights expect (plain JSON)
     NAME/model.safetensors   weights, float16 (never pickle)
     NAME/card.md             what it was trained on, how, and its measured results
-    NAME/model.onnx          optional
+    NAME/model.onnx          optional: the whole graph, for engines without torch
+    NAME/model.int8.onnx     optional: the same with int8 convolutions
 
 Reading needs numpy only; torch is imported by the one function that fills a network. A folder is written under a
 temporary name and renamed, so a killed command leaves either the old folder or the new one.
@@ -31,6 +32,7 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "card.md"
 ONNX_NAME = "model.onnx"
+INT8_ONNX_NAME = "model.int8.onnx"
 FORMAT_VERSION = 1
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -74,6 +76,20 @@ def find_model_folder(name_or_dir: str | Path) -> Path:
         f"no model {str(name_or_dir)!r}: {state}, and no shipped model has that name (shipped: {shipped}). "
         f"Give the path of a model folder or one of these names."
     )
+
+
+def graph_file(folder: Path, precision: str) -> Path | None:
+    """The exported graph that a model folder carries.
+
+    Args:
+        folder: from `find_model_folder`.
+        precision: "fp32", "int8", or "auto" for int8 if there is one and else fp32.
+
+    Returns:
+        A .onnx file, or None if the folder has none in this precision.
+    """
+    names = {"auto": (INT8_ONNX_NAME, ONNX_NAME), "int8": (INT8_ONNX_NAME,), "fp32": (ONNX_NAME,)}.get(precision, ())
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def save_model_folder(

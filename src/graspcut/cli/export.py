@@ -1,0 +1,58 @@
+"""`graspcut export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def export(
+    model: str,
+    /,
+    *,
+    out: Path,
+    form: Annotated[Literal["onnx", "openvino"], Parameter(name="--format")] = "onnx",
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    calibration: Path | None = None,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    largest_loss: float = 0.5,
+) -> None:
+    """Writes one graph from raw millimetres to labels.
+
+    Args:
+        model: Shipped model's name or model folder.
+        out: Folder for model.onnx, model.int8.onnx, model.xml, ... If it is the model's own, the graph is found there.
+        form: onnx (one file), or openvino (an .xml and a .bin).
+        precision: fp32; fp16 (weights rounded, half the size); bf16 (OpenVINO, on processors that have it); int8.
+        calibration: Labelled dataset folder for int8: up to 64 frames calibrate, up to 200 others test. Rendered frames
+            if not given.
+        depth_unit_mm: Millimetres per step of a dataset that does not say it.
+        focal_px: Focal length in pixels of a dataset without cameras; 0.745 times the width if not given.
+        largest_loss: Points of mean IOU that int8 may lose before it is refused.
+    """
+    from graspcut.cli.printing import print_facts
+    from graspcut.cli.progress import frame_progress
+    from graspcut.frames.dataset import open_dataset
+    from graspcut.segmentation.export import export_model
+
+    frames = None
+    if calibration is not None:
+        frames = open_dataset(calibration, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+    with frame_progress("testing int8") as progress:
+        report = export_model(
+            model, out, form=form, precision=precision, frames=frames, largest_loss=largest_loss, progress=progress
+        )
+    facts = [("written", f"{report.path} ({report.megabytes:.1f} MB)")]
+    facts.append(
+        ("labels unlike PyTorch's", f"{100 * report.differing_pixels:.3f} % of the pixels of 6 rendered frames")
+    )
+    facts.append(("largest difference", f"{report.largest_difference:.2g} of a probability"))
+    if report.exact_iou is not None and report.int8_iou is not None:
+        loss = report.exact_iou - report.int8_iou
+        facts.append(
+            ("mean IOU", f"float32 {report.exact_iou:.2f}, int8 {report.int8_iou:.2f}: a loss of {loss:.2f} points")
+        )
+    print_facts(facts)

@@ -1,0 +1,137 @@
+"""PyTorch sessions: the processor, or an NVIDIA GPU with one CUDA graph a size of frame."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from graspcut.runtime.session import PRECISIONS, BackendError
+
+MOST_PREPARED = 4
+_WARM_UP_RUNS = 3
+
+Prepared = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+@dataclass
+class _CapturedGraph:
+    """A CUDA graph and the memory it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    given: Tensor
+    found: tuple[Tensor, ...]
+
+    def __call__(self, array: Tensor) -> tuple[Tensor, ...]:
+        self.given.copy_(array, non_blocking=True)
+        self.graph.replay()
+        return self.found
+
+
+class TorchSession:
+    """Runs a PyTorch graph of one array and its settings; see `Session`. Calls wait for each other.
+
+    Args:
+        prepare: called with the array's shape, the settings and the device; returns a function of the array alone,
+            which on a GPU must not depend on values (a CUDA graph is made of it).
+        names: name of the array, names of the settings, names of the outputs.
+        device: see `choose_device`.
+        precision: "fp32"; on a GPU also "bf16" and "fp16".
+        threads: torch threads; a setting of the whole process; None leaves it.
+
+    Raises:
+        BackendError: a precision that the device has not.
+    """
+
+    backend = "pytorch"
+
+    def __init__(
+        self,
+        prepare: Callable[[tuple[int, ...], Mapping[str, NDArray[Any]], torch.device], Prepared],
+        names: tuple[str, tuple[str, ...], tuple[str, ...]],
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
+        chosen = choose_device(device)
+        allowed = PRECISIONS[:3] if chosen.type == "cuda" else PRECISIONS[:1]
+        if precision not in allowed:
+            raise BackendError(
+                f"PyTorch on {chosen.type} runs {', '.join(allowed)} here, not {precision!r}: choose another, "
+                "or --backend openvino"
+            )
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._prepare, self._device = prepare, chosen
+        self._array, self._settings, self._outputs = names
+        self.device, self.precision, self.parallel_calls = str(chosen), precision, 1
+        self._ready: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Session.run`."""
+        array = torch.from_numpy(np.ascontiguousarray(inputs[self._array]))
+        settings = {name: inputs[name] for name in self._settings}
+        with self._lock, torch.no_grad():
+            found = self._prepared(array, settings)(array)
+            return {name: value.cpu().numpy() for name, value in zip(self._outputs, found, strict=True)}
+
+    def _prepared(self, array: Tensor, settings: Mapping[str, NDArray[Any]]) -> Prepared:
+        key = (tuple(array.shape), *(value.tobytes() for value in settings.values()))
+        if key in self._ready:
+            self._ready.move_to_end(key)
+            return self._ready[key]
+        if len(self._ready) >= MOST_PREPARED:
+            self._ready.popitem(last=False)
+        function = self._prepare(tuple(array.shape), settings, self._device)
+        self._ready[key] = self._captured(function, array) if self._device.type == "cuda" else function
+        return self._ready[key]
+
+    def _captured(self, function: Prepared, array: Tensor) -> Prepared:
+        """The function as a CUDA graph: one launch instead of hundreds."""
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        with torch.autocast("cuda", dtype=half, enabled=half is not None, cache_enabled=False):
+            given = array.to(self._device)
+            stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream(self._device))
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UP_RUNS):
+                    function(given)
+            torch.cuda.current_stream(self._device).wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                found = function(given)
+        return _CapturedGraph(graph, given, found)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device to run on; what is asked for by name is never replaced by another.
+
+    Args:
+        device: "auto" (CUDA when there is one, else the CPU), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        BackendError: if the name is unknown or the device is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:0") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:0")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device {device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices: "
+            "install a CUDA build of torch and the driver, or use --device cpu"
+        )
+    return chosen

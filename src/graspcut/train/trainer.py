@@ -19,6 +19,8 @@ import json
 import logging
 import os
 import platform
+import signal
+import threading
 import time
 import warnings
 from dataclasses import dataclass
@@ -136,10 +138,21 @@ class Checkpoints(Callback):
         self._saved_at_s = time.monotonic()
         self._saved_step = -1
         self._random_state: dict[str, Any] | None = None
+        self._asked_to_stop = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and takes SIGTERM from Lightning.
+
+        Lightning's own handler starts a broadcast at once, in the middle of whatever the processes of a run exchange
+        just then, and several of them wait for each other for ever. Here the signal is only noted, and all processes
+        agree on it between two steps.
+        """
         self._saved_at_s = time.monotonic()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._note_stop)
+
+    def _note_stop(self, _number: int, _frame: object) -> None:
+        self._asked_to_stop = True
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -164,11 +177,10 @@ class Checkpoints(Callback):
         if run.stop_after_steps is not None and step >= run.stop_after_steps and not last:
             self.save(trainer)
             trainer.should_stop = True
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Saves when Lightning ends the run because of SIGTERM, which it does between two steps."""
-        if isinstance(exception, SIGTERMException):
+        asks = trainer.world_size == 1 or step % 10 == 0  # asking the other processes takes time
+        if asks and trainer.strategy.reduce_boolean_decision(self._asked_to_stop, all=False):
             self.save(trainer)
+            raise SIGTERMException
 
     def save(self, trainer: L.Trainer) -> None:
         """Writes `last.ckpt`, unless this step is already saved."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +15,15 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_image, write_image_atomically
 from graspcut.frames.recording import RecordingWriter
+from graspcut.frames.sources import FoundFrame
+from graspcut.segmentation import batch
 from graspcut.segmentation.batch import BatchReport, segment_folder
+
+# How long a test waits for another thread before it fails; nothing waits this long when all is well.
+PATIENCE_S = 30.0
 
 
 @dataclass
@@ -62,10 +71,20 @@ def run(
     unit: float | None = 1,
     focal_px: float | None = None,
     overlay: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
 ) -> BatchReport:
     """Calls the function under test."""
     return segment_folder(
-        inputs, out, segmenter, model_name=model_name, depth_unit_mm=unit, focal_px=focal_px, overlay=overlay
+        inputs,
+        out,
+        segmenter,
+        model_name=model_name,
+        depth_unit_mm=unit,
+        focal_px=focal_px,
+        overlay=overlay,
+        progress=progress,
+        workers=workers,
     )
 
 
@@ -143,7 +162,9 @@ def test_overlays_are_added_later(depth_folder: Path, tmp_path: Path) -> None:
     report = run([depth_folder], tmp_path / "out", Threshold(), overlay=True)
     assert report.segmented == 3
     assert read_image(tmp_path / "out" / "overlay" / "0002.png").shape == (7, 8, 3)
+    before = (tmp_path / "out" / "summary.json").read_bytes()
     assert run([depth_folder], tmp_path / "out", Threshold(), overlay=True).skipped == 3
+    assert (tmp_path / "out" / "summary.json").read_bytes() == before  # the times too
 
 
 def test_focal_length_is_for_frames_without_camera(depth_folder: Path, tmp_path: Path) -> None:
@@ -152,10 +173,11 @@ def test_focal_length_is_for_frames_without_camera(depth_folder: Path, tmp_path:
     segmenter = Threshold()
     run([depth_folder, tmp_path / "rec"], tmp_path / "out", segmenter, focal_px=11.5)
     cameras = [camera for camera in segmenter.cameras if camera is not None]
-    assert [(camera.fx, camera.width, camera.height) for camera in cameras[:3]] == [
-        (11.5, 13, 9), (11.5, 13, 9), (11.5, 8, 7),
+    assert len(cameras) == 4 and Camera.sr300(13, 9) in cameras  # frames come in any order
+    cameras.remove(Camera.sr300(13, 9))
+    assert sorted((camera.fx, camera.width, camera.height) for camera in cameras) == [
+        (11.5, 8, 7), (11.5, 13, 9), (11.5, 13, 9),
     ]  # fmt: skip
-    assert cameras[3] == Camera.sr300(13, 9)
     without = Threshold()
     run([depth_folder], tmp_path / "plain", without)
     assert without.cameras == [None, None, None]
@@ -205,3 +227,233 @@ def test_settings_of_a_call_without_results_bind_nobody(depth_folder: Path, tmp_
     assert (report.segmented, report.failures) == (3, ())
     with pytest.raises(FrameError, match="holds results made with depth_unit_mm"):
         segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold", depth_unit_mm=2.0)
+
+
+class Meeting(Threshold):
+    """Each call waits until `parties` of them run at the same time; remembers who called."""
+
+    def __init__(self, parties: int) -> None:
+        super().__init__()
+        self.callers: set[int] = set()
+        self._everyone = threading.Barrier(parties)
+
+    def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
+        self.callers.add(threading.get_ident())
+        self._everyone.wait(PATIENCE_S)
+        return super().__call__(depth_mm, camera)
+
+
+class StatedMeeting(Meeting):
+    """One that says how many calls it takes."""
+
+    def __init__(self, parallel_calls: int) -> None:
+        super().__init__(parallel_calls)
+        self.parallel_calls = parallel_calls
+
+
+def when_set(event: threading.Event) -> None:
+    """Waits, and fails the test if nothing comes."""
+    assert event.wait(PATIENCE_S), "what should happen at the same time did not"
+
+
+@pytest.fixture
+def many_frames(tmp_path: Path) -> Path:
+    """Twelve good frames, and two that cannot be read, one early and one late."""
+    for number in range(12):
+        write_depth(tmp_path / "many" / f"{number:04d}.png", 300 + 10 * number, (9 + number % 3, 13))
+    for name in ("0002a", "0010a"):
+        (tmp_path / "many" / f"{name}.png").write_bytes(b"no picture")
+    return tmp_path / "many"
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Bytes of all files of a results folder, and its summary without times."""
+    files: dict[str, object] = {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    summary = json.loads((folder / "summary.json").read_text())
+    for row in summary["frames"]:
+        del row["milliseconds"]
+    return files | {"summary.json": summary, "order": [row["name"] for row in summary["frames"]]}
+
+
+def test_results_are_the_same_for_any_number_of_workers(many_frames: Path, tmp_path: Path) -> None:
+    alone = run([many_frames], tmp_path / "1", Threshold(), overlay=True, workers=1)
+    assert (alone.segmented, [name for name, _ in alone.failures]) == (12, ["0002a", "0010a"])
+    for workers in (2, 4):
+        segmenter = Meeting(workers)
+        report = run([many_frames], tmp_path / str(workers), segmenter, overlay=True, workers=workers)
+        assert report.segmented == 12 and report.failures == alone.failures
+        assert len(segmenter.callers) == workers
+        assert results(tmp_path / str(workers)) == results(tmp_path / "1")
+
+
+def test_failures_keep_the_order_of_the_inputs(depth_folder: Path, tmp_path: Path) -> None:
+    others_failed = threading.Event()
+
+    class Refuses(Threshold):
+        parallel_calls = 2
+
+        def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
+            nearest = depth_mm[depth_mm > 0].min()
+            if nearest == 380:  # frame 0000, which begins first and is the last to fail
+                when_set(others_failed)
+            raise ValueError(f"nothing from {nearest:g} mm")
+
+    def progress(done: int, _: int) -> None:
+        if done == 2:
+            others_failed.set()
+
+    report = run([depth_folder], tmp_path / "out", Refuses(), progress=progress)
+    assert report.failures == tuple((f"000{number}", f"nothing from {380 + 50 * number} mm") for number in range(3))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [entry["name"] for entry in summary["failures"]] == ["0000", "0001", "0002"]
+
+
+def test_the_segmenter_says_how_many_threads_may_call_it(many_frames: Path, tmp_path: Path) -> None:
+    silent = Meeting(1)
+    run([many_frames], tmp_path / "silent", silent)
+    assert len(silent.cameras) == 12 and len(silent.callers) == 1
+    stated = StatedMeeting(3)
+    run([many_frames], tmp_path / "stated", stated)
+    assert len(stated.callers) == 3
+    for allowed in (1, 3):
+        exceeded = StatedMeeting(allowed)
+        run([many_frames], tmp_path / f"exceeded {allowed}", exceeded, workers=6)
+        assert len(exceeded.callers) == allowed
+    fewer = Meeting(1)
+    fewer.parallel_calls = 3  # type: ignore[attr-defined]
+    run([many_frames], tmp_path / "fewer", fewer, workers=1)
+    assert len(fewer.callers) == 1
+    with pytest.raises(FrameError, match="workers is 0"):
+        run([many_frames], tmp_path / "none", Threshold(), workers=0)
+
+
+def test_one_worker_reads_and_writes_while_the_segmenter_works(
+    depth_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    second_read, second_call = threading.Event(), threading.Event()
+    load = FoundFrame.load
+
+    def load_and_tell(entry: FoundFrame) -> Frame:
+        frame = load(entry)
+        read.append(entry.name)
+        if len(read) == 2:
+            second_read.set()
+        return frame
+
+    def write_during_second_call(path: str | Path, image: NDArray[np.uint8]) -> None:
+        when_set(second_call)
+        write_image_atomically(path, image)
+
+    class Busy(Threshold):
+        def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
+            if not self.cameras:
+                when_set(second_read)
+            else:
+                second_call.set()
+            return super().__call__(depth_mm, camera)
+
+    monkeypatch.setattr(batch, "usable_cores", lambda: 1)
+    monkeypatch.setattr(FoundFrame, "load", load_and_tell)
+    monkeypatch.setattr(batch, "write_image_atomically", write_during_second_call)
+    assert run([depth_folder], tmp_path / "out", Busy(), workers=1).segmented == 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_few_frames_are_in_memory(
+    workers: int, many_frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helpers = 2
+    lock = threading.Lock()
+    alive = most = 0
+    load = FoundFrame.load
+
+    def gone() -> None:
+        nonlocal alive
+        with lock:
+            alive -= 1
+
+    def counted_load(entry: FoundFrame) -> Frame:
+        nonlocal alive, most
+        frame = load(entry)
+        with lock:
+            alive += 1
+            most = max(most, alive)
+            if alive == workers + helpers:
+                full.set()
+        weakref.finalize(frame.depth_mm, gone)
+        return frame
+
+    class Slow(Threshold):
+        def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
+            when_set(full)  # no frame goes on before as many as possible are read
+            return super().__call__(depth_mm, camera)
+
+    full = threading.Event()
+    monkeypatch.setattr(batch, "usable_cores", lambda: helpers)
+    monkeypatch.setattr(FoundFrame, "load", counted_load)
+    assert run([many_frames], tmp_path / "out", Slow(), workers=workers).segmented == 12
+    # A call's thread may let go of its frame a moment after the frame's own thread went on to the next.
+    assert workers + helpers <= most <= workers + helpers + workers
+    assert alive == 0
+
+
+def test_progress_counts_up_in_the_calling_thread(many_frames: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    places: set[int] = set()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        places.add(threading.get_ident())
+
+    run([many_frames], tmp_path / "out", StatedMeeting(2), progress=progress)
+    assert told == [(done, 14) for done in range(1, 15)]
+    run([many_frames], tmp_path / "out", Threshold(), progress=progress)
+    assert told[14:] == told[:14]
+    assert places == {threading.get_ident()}
+
+
+class Broken(Exception):
+    """A fault of the segmenter or the computer, not of a frame."""
+
+
+@pytest.mark.parametrize("where", ["segmenter", "writing", "progress"])
+def test_an_unexpected_exception_ends_the_call_and_leaves_whole_files(
+    where: str, many_frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaks(Threshold):
+        def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
+            if where == "segmenter" and len(self.cameras) == 3:
+                raise Broken
+            return super().__call__(depth_mm, camera)
+
+    def write_until_full(path: Path, image: NDArray[np.uint8]) -> None:
+        if where == "writing" and "0005" in path.name:
+            raise Broken
+        write_image_atomically(path, image)
+
+    def progress(done: int, _: int) -> None:
+        if where == "progress" and done == 5:
+            raise Broken
+
+    monkeypatch.setattr(batch, "write_image_atomically", write_until_full)
+    monkeypatch.setattr(batch, "usable_cores", lambda: 1)  # so that few frames are begun before progress is told
+    threads_before = threading.active_count()
+    with pytest.raises(Broken):
+        run([many_frames], tmp_path / "out", Breaks(), overlay=True, progress=progress)
+    assert threading.active_count() <= threads_before
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"] is False
+    monkeypatch.undo()
+    run([many_frames], tmp_path / "whole", Threshold(), overlay=True)
+    whole = {path.relative_to(tmp_path / "whole"): path.read_bytes() for path in (tmp_path / "whole").rglob("*.png")}
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "summary.json"]
+    assert left
+    for path in left:
+        assert path.read_bytes() == whole[path.relative_to(tmp_path / "out")]
+    finished = sum(path.parent == tmp_path / "out" for path in left)
+    assert finished < 12
+    report = run([many_frames], tmp_path / "out", Threshold(), overlay=True)
+    assert (report.segmented, report.skipped) == (12 - finished, finished)
+    assert results(tmp_path / "out") == results(tmp_path / "whole")

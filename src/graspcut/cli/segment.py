@@ -55,7 +55,8 @@ def segment(
             inputs,
             out,
             segmenter,
-            model_name=name,
+            # Other precisions label some pixels otherwise: a folder takes the results of one.
+            model_name=name if segmenter.session.precision == "fp32" else f"{name} {segmenter.session.precision}",
             depth_unit_mm=depth_unit_mm,
             focal_px=focal_px,
             overlay=overlay,

@@ -2,6 +2,8 @@
 
 The folder holds one label map NAME.png for each frame, on request overlay/NAME.png, and summary.json. A label map is
 written last and renamed into place, so whatever is there is whole, and starting again does only what is missing.
+
+Frames are worked on in threads (see `pipeline.py`). How many changes the time, never the result.
 """
 
 from __future__ import annotations
@@ -22,9 +24,15 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_json, read_single_channel, write_image_atomically, write_json_atomically
 from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.labels import HAND, OBJECT
+from graspcut.runtime.hardware import usable_cores
+from graspcut.segmentation.pipeline import LimitedCalls, run_in_threads
 
 SUMMARY_NAME = "summary.json"
 OVERLAY_FOLDER = "overlay"
+
+# Threads that read and write while the segmenter works, one for each core: reading may be the slower part. Each holds a
+# frame in memory, hence the limit on large machines.
+_MOST_HELPERS = 16
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -38,7 +46,11 @@ class LabelMap(Protocol):
 
 
 class FrameSegmenter(Protocol):
-    """Anything that labels one depth frame, such as `graspcut.segmentation.predictor.Segmenter`."""
+    """Anything that labels one depth frame, such as `graspcut.segmentation.predictor.Segmenter`.
+
+    It may have an attribute `parallel_calls`: how many threads may call it at the same time, with gain. Without one it
+    is called by one thread at a time.
+    """
 
     def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> LabelMap:
         """Labels of a depth image of any size."""
@@ -73,8 +85,12 @@ def segment_folder(
     focal_px: float | None = None,
     overlay: bool = False,
     progress: ProgressCallback | None = None,
+    workers: int | None = None,
 ) -> BatchReport:
     """Labels all frames of files, folders and recordings.
+
+    Frames are read and written in threads of their own beside those that segment. When this function ends, by an
+    exception or Ctrl-C too, all of them have ended and every file is whole.
 
     Args:
         inputs: Whatever `graspcut.frames.sources.open_source` opens.
@@ -84,17 +100,20 @@ def segment_folder(
         depth_unit_mm: Millimetres per step of whole numbers; recordings and datasets know their own.
         focal_px: Focal length for frames whose source has no camera.
         overlay: Write a picture of each result too.
-        progress: Called with (frames done, frames in all).
+        progress: Called with (frames done, frames in all), in the calling thread.
+        workers: Frames that are segmented at the same time, each in a thread of its own, which is not the calling one;
+            None takes the segmenter's `parallel_calls`. Never more than these, if it has them.
 
     Returns:
         Counts and failures; a bad frame is a failure here, not an exception.
 
     Raises:
         FrameError: If `out` holds results of another model, of other settings or of other inputs under the same names,
-            or is where the inputs are.
+            or is where the inputs are; if `workers` is less than 1.
         OSError: If results cannot be written.
     """
     started = time.monotonic()
+    calls = _calls_at_a_time(segmenter, workers)
     if focal_px is not None and not (np.isfinite(focal_px) and focal_px > 0):
         raise FrameError(
             f"the focal length is {focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
@@ -109,28 +128,44 @@ def segment_folder(
     if overlay:
         (folder / OVERLAY_FOLDER).mkdir(exist_ok=True)
 
-    rows: dict[str, dict[str, Any]] = {row["name"]: row for row in summary["frames"]}
-    segmented = skipped = 0
-    for position, entry in enumerate(found):
-        try:
-            if _is_done(folder, entry.name, overlay):
-                labels = read_single_channel(_path(folder, entry.name), what="label map")
-                rows.setdefault(entry.name, _row(entry.name, labels))
-                skipped += 1
-            else:
-                rows[entry.name] = _segment(entry, folder, segmenter, focal_px, overlay)
-                segmented += 1
-        except ValueError as error:  # a `FrameError`, or what the segmenter says of such a frame
-            failures.append((entry.name, str(error)))
+    outcomes: list[_Outcome] = []
+
+    def collect(outcome: _Outcome) -> None:
+        outcomes.append(outcome)
         if progress is not None:
-            progress(position + 1, len(found))
+            progress(len(outcomes), len(found))
+
+    run_in_threads(
+        _FrameWork(folder, segmenter, focal_px, overlay),
+        enumerate(found),
+        collect,
+        threads=min(len(found), calls + min(usable_cores(), _MOST_HELPERS)),
+        calls=calls,
+    )
+    outcomes.sort(key=lambda outcome: outcome.position)
+    failures += [(outcome.name, outcome.fault) for outcome in outcomes if outcome.fault is not None]
+    rows: dict[str, dict[str, Any]] = {row["name"]: row for row in summary["frames"]}
+    for outcome in outcomes:
+        if outcome.row is not None and (outcome.is_new or outcome.name not in rows):
+            rows[outcome.name] = outcome.row
     summary |= {
         "complete": not failures,
         "frames": [rows[name] for name in sorted(rows)],
         "failures": [{"name": name, "error": message} for name, message in failures],
     }
     write_json_atomically(folder / SUMMARY_NAME, summary)
+    segmented = sum(outcome.is_new for outcome in outcomes)
+    skipped = sum(outcome.fault is None for outcome in outcomes) - segmented
     return BatchReport(segmented, skipped, tuple(failures), time.monotonic() - started, folder)
+
+
+def _calls_at_a_time(segmenter: FrameSegmenter, workers: int | None) -> int:
+    """How many threads call the segmenter."""
+    if workers is not None and workers < 1:
+        raise FrameError(f"workers is {workers}; expected 1 or more, or None for what suits the segmenter.")
+    allowed: int | None = getattr(segmenter, "parallel_calls", None)
+    wanted = workers or allowed or 1
+    return wanted if allowed is None else max(1, min(wanted, allowed))
 
 
 def with_focal_length(frame: Frame, focal_px: float | None) -> Camera | None:
@@ -209,17 +244,58 @@ def _is_done(folder: Path, name: str, overlay: bool) -> bool:
     return _path(folder, name).exists() and (not overlay or _path(folder / OVERLAY_FOLDER, name).exists())
 
 
-def _segment(
-    entry: FoundFrame, folder: Path, segmenter: FrameSegmenter, focal_px: float | None, overlay: bool
-) -> dict[str, Any]:
-    frame = entry.load()
-    started = time.perf_counter()
-    labels = segmenter(frame.depth_mm, with_focal_length(frame, focal_px)).labels
-    seconds = time.perf_counter() - started
-    if overlay:
-        write_image_atomically(_path(folder / OVERLAY_FOLDER, entry.name), draw_overlay(frame.depth_mm, labels))
-    write_image_atomically(_path(folder, entry.name), labels)
-    return _row(entry.name, labels, seconds)
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of one frame.
+
+    Attributes:
+        position: The frame's place among those found.
+        name: Its name there.
+        row: Its line of the summary, or None if it failed.
+        is_new: Labelled in this call.
+        fault: Why it could not be used, or None.
+    """
+
+    position: int
+    name: str
+    row: dict[str, Any] | None
+    is_new: bool = False
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class _FrameWork:
+    """What is done for each frame, in any thread; the arguments are those of `segment_folder`."""
+
+    folder: Path
+    segmenter: FrameSegmenter
+    focal_px: float | None
+    overlay: bool
+
+    def __call__(self, numbered: tuple[int, FoundFrame], limited: LimitedCalls) -> _Outcome:
+        position, entry = numbered
+        try:
+            if _is_done(self.folder, entry.name, self.overlay):
+                labels = read_single_channel(_path(self.folder, entry.name), what="label map")
+                return _Outcome(position, entry.name, _row(entry.name, labels))
+            return _Outcome(position, entry.name, self._segment(entry, limited), is_new=True)
+        except ValueError as error:  # a `FrameError`, or what the segmenter says of such a frame
+            return _Outcome(position, entry.name, None, fault=str(error))
+
+    def _segment(self, entry: FoundFrame, limited: LimitedCalls) -> dict[str, Any]:
+        frame = entry.load()
+        camera = with_focal_length(frame, self.focal_px)
+        labels, seconds = limited(lambda: self._timed_call(frame.depth_mm, camera))
+        if self.overlay:
+            picture = draw_overlay(frame.depth_mm, labels)
+            write_image_atomically(_path(self.folder / OVERLAY_FOLDER, entry.name), picture)
+        write_image_atomically(_path(self.folder, entry.name), labels)
+        return _row(entry.name, labels, seconds)
+
+    def _timed_call(self, depth_mm: NDArray[np.float32], camera: Camera | None) -> tuple[NDArray[np.uint8], float]:
+        started = time.perf_counter()
+        labels = self.segmenter(depth_mm, camera).labels
+        return labels, time.perf_counter() - started
 
 
 def _row(name: str, labels: NDArray[np.uint8], seconds: float | None = None) -> dict[str, Any]:

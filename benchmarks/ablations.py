@@ -199,7 +199,7 @@ def train(folder: Path, task_config: TaskConfig, pool: FramePool, batch: int, se
 
 def score(model: Path, pool: FramePool) -> dict[str, float]:
     """Scores of a model on whole frames, over all pixels."""
-    segmenter = Segmenter.load(model, device="cpu", threads=1)
+    segmenter = Segmenter.load(model, device="cpu", threads=1, backend="pytorch")
     evaluation = Evaluation()
     for index in range(len(pool.order)):
         sample = pool.sample(index)

@@ -259,7 +259,7 @@ def main() -> None:
     if model.endswith(".ckpt"):
         model = str(export_checkpoint(Path(model), options.cache / "from-checkpoint"))
         print(f"exported to {model}")
-    segmenter = Segmenter.load(model, device="cpu", threads=options.threads)
+    segmenter = Segmenter.load(model, device="cpu", threads=options.threads, backend="pytorch")
     weights = (find_model_folder(model) / WEIGHTS_NAME).read_bytes()
     results: dict[str, Any] = {
         "weights_sha256": hashlib.sha256(weights).hexdigest(),

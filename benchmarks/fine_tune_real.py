@@ -81,7 +81,7 @@ def fine_tune(model: str, reader: DatasetReader, folder: Path, *, steps: int, ba
 
 def scores_of(model: str | Path, reader: DatasetReader) -> dict[str, Any]:
     """Scores over all frames of a sequence."""
-    report = evaluate_model(Segmenter.load(model, device="cpu", threads=1), reader)
+    report = evaluate_model(Segmenter.load(model, device="cpu", threads=1, backend="pytorch"), reader)
     return {
         "mean_iou": report.overall.mean_iou,
         "hand_iou": report.overall.hand_iou,

@@ -59,7 +59,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
     parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
-    parser.add_argument("--start", help="model folder or shipped model to go on from; missing residual blocks are added")
+    parser.add_argument(
+        "--start", help="model folder or shipped model to go on from; missing residual blocks are added"
+    )
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest one")
     parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
@@ -70,7 +72,9 @@ def main() -> None:
 
     weights = (1.0, 1.0, 1.6) if options.late else (1.0, 1.0, 1.0)
     config = dataclasses.replace(
-        TaskConfig.quick(options.steps, learning_rate=options.learning_rate, contour_part=0.1), class_weights=weights, weight_decay=0.02
+        TaskConfig.quick(options.steps, learning_rate=options.learning_rate, contour_part=0.1),
+        class_weights=weights,
+        weight_decay=0.02,
     )
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [

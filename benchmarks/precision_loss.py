@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from evaluate_shipped import (  # type: ignore[import-not-found]  # a script bes
 )
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.images import write_json_atomically
+from graspcut.runtime.model_folder import find_model_folder, graph_file
 from graspcut.runtime.session import BackendError
 from graspcut.segmentation.export import export_model
 from graspcut.segmentation.metrics import ConfusionCounts
@@ -39,13 +41,14 @@ RUNS: tuple[tuple[str, Literal["fp32", "fp16", "bf16", "int8"], Literal["onnx", 
 )
 
 
-def mean_iou(segmenter: Segmenter, reader: DatasetReader) -> float:
-    """Mean IOU of hand and object over all frames, in percent."""
-    counts = ConfusionCounts()
+def mean_ious(segmenters: Sequence[Segmenter], reader: DatasetReader) -> list[float]:
+    """Mean IOU of hand and object over all frames, in percent, of each segmenter."""
+    counts = [ConfusionCounts() for _ in segmenters]
     for number in range(len(reader)):
         labelled = reader[number]
-        counts.add(labelled.labels, segmenter(labelled.frame).labels)
-    return 100 * counts.scores().mean_iou
+        for segmenter, count in zip(segmenters, counts, strict=True):
+            count.add(labelled.labels, segmenter(labelled.frame).labels)
+    return [100 * count.scores().mean_iou for count in counts]
 
 
 def main() -> None:
@@ -61,38 +64,26 @@ def main() -> None:
     for name in SEQUENCES:
         folder = real_data_folder() / "hand-object" / name
         readers[name] = open_dataset(folder, depth_unit_mm=1.0, focal_px=SEQUENCE_FOCAL_PX)
-    reference = Segmenter.load(options.model, device="cpu", backend="pytorch")
-    rows: list[dict[str, Any]] = [
-        {
-            "backend": "pytorch",
-            "precision": "fp32",
-            **{name: mean_iou(reference, each) for name, each in readers.items()},
-        }
-    ]
-    print(rows[0], flush=True)
-    exported: dict[tuple[str, str], Path] = {}
+    segmenters = [Segmenter.load(options.model, device="cpu", backend="pytorch")]
     for backend, precision, form in RUNS:
-        if (form, precision) not in exported:
-            # The loss is measured here, on better frames: nothing is refused beforehand.
-            folder = options.cache / "precision-loss"
-            try:
-                report = export_model(options.model, folder, form=form, precision=precision, largest_loss=100.0)
-                exported[form, precision] = report.path
-                segmenter = Segmenter.load(report.path, backend=backend)
-            except BackendError as error:
-                print(f"{backend} {precision}: {error}")
-                continue
-        segmenter = Segmenter.load(exported[form, precision], backend=backend)
-        rows.append(
-            {
-                "backend": backend,
-                "precision": precision,
-                **{name: mean_iou(segmenter, each) for name, each in readers.items()},
-            }
-        )
-        print(rows[-1], flush=True)
-        if options.save is not None:
-            write_json_atomically(options.save, {"model": str(options.model), "count": options.count, "rows": rows})
+        path = graph_file(find_model_folder(options.model), precision)
+        try:
+            if path is None:
+                # The loss is measured here, on more frames: nothing is refused beforehand.
+                folder = options.cache / "precision-loss"
+                path = export_model(options.model, folder, form=form, precision=precision, largest_loss=100.0).path
+            segmenters.append(Segmenter.load(path, backend=backend))
+        except BackendError as error:
+            print(f"{backend} {precision}: {error}")
+    rows: list[dict[str, Any]] = [
+        {"backend": segmenter.session.backend, "precision": segmenter.session.precision} for segmenter in segmenters
+    ]
+    for name, reader in readers.items():
+        for row, value in zip(rows, mean_ious(segmenters, reader), strict=True):
+            row[name] = value
+        print(f"{name}: done", flush=True)
+    if options.save is not None:
+        write_json_atomically(options.save, {"model": str(options.model), "count": options.count, "rows": rows})
 
     print("\n| back end | precision | " + " | ".join(readers) + " | largest loss |")
     print("|---" * (len(readers) + 3) + "|")

@@ -14,7 +14,10 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.images import read_image, write_image_atomically
 from graspcut.frames.recording import RecordingWriter
 from graspcut.labels import LABEL_COLOURS, LABEL_NAMES
+from graspcut.runtime import session
 from graspcut.runtime.model_folder import save_model_folder
+from graspcut.runtime.session import BACKEND_TITLES, installed_backends
+from graspcut.segmentation import timing
 from graspcut.segmentation.demo import point_colours, run_demo
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
 from graspcut.segmentation.predictor import Segmenter
@@ -137,3 +140,23 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert torch.__version__ in shown
     for word in ("processor", "cores", "memory", "PyTorch", "ONNX Runtime", "OpenVINO", "Will be used"):
         assert word in shown
+    assert "because" in shown and " ms at " not in shown
+
+
+def test_doctor_times_every_installed_back_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "SIZES", ((64, 48),))
+    assert run("doctor") == 0
+    times, chosen = capsys.readouterr().out.split("Will be used")
+    lines = [line for line in times.splitlines() if line.endswith(" ms at 64x48")]
+    assert len(lines) == len({line.split("  ")[1] for line in lines})
+    for backend in installed_backends():
+        assert any(line.strip().startswith(f"{BACKEND_TITLES[backend]} on ") for line in lines)
+    assert Segmenter.load().description in chosen
+
+
+def test_doctor_says_what_cannot_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "is_installed", lambda backend: False)
+    assert run("doctor") == 0
+    assert "none can run" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graspcut.nn.counting import count_macs, count_parameters
+from graspcut.nn.counting import count_macs, count_parameters, count_work
 
 
 class _Shared(nn.Module):
@@ -27,6 +27,15 @@ def test_macs_by_hand() -> None:
     assert count_macs(nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1), image) == 2 * 10 * 12 * 4 * 6 * 16
     assert count_macs(nn.Linear(12, 5), image) == 2 * 4 * 10 * 12 * 5
     assert count_macs(nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.AvgPool2d(2)), image) == 0
+
+
+def test_elements_by_hand() -> None:
+    image = torch.rand(2, 4, 10, 12)
+    module = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.ReLU(), nn.ConvTranspose2d(6, 2, 4, 2, 1))
+    first, second = 2 * 6 * 5 * 6, 2 * 2 * 10 * 12
+    work = count_work(module, image)
+    assert work.elements == (6 * 4 * 9 + 2 * 4 * 10 * 12 + first) + (6 * 2 * 16 + first + second)
+    assert work.macs == count_macs(module, image)
 
 
 def test_a_layer_used_twice_counts_twice_but_has_its_parameters_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.segmentation.augmentation import AugmentationConfig, Sample
 from graspcut.segmentation.data import (
@@ -23,7 +23,6 @@ from graspcut.segmentation.data import (
     ValidationPart,
     View,
     collate,
-    focal_length_px,
     prepare_worker,
     resized,
 )

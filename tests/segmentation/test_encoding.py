@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from graspcut.segmentation.models.encoding import (
     ENCODINGS,
@@ -105,6 +106,40 @@ def test_slopes_need_valid_neighbours_and_are_clipped() -> None:
     slopes = GeometryEncoding()(depth, FOCAL)[0, 4:]
     assert not slopes[0, 20, 29:32].any() and not slopes[1, 19:22, 30].any()
     assert slopes[0, 5, [48, 49, 50, 51]].tolist() == [0.0, 3.0, 3.0, 0.0]
+
+
+def test_slopes_equal_a_loop_over_pixels() -> None:
+    depth = scene(5, 23, 31).double()
+    slopes = GeometryEncoding()(depth, FOCAL)[0, 4:]
+    image = depth[0, 0].numpy()
+    for row in range(23):
+        for column in range(31):
+            for channel, (down, right) in enumerate(((0, 1), (1, 0))):
+                expected = 0.0
+                inside = down <= row < 23 - down and right <= column < 31 - right
+                if inside and image[row, column] > 0:
+                    before, after = image[row - down, column - right], image[row + down, column + right]
+                    if before > 0 and after > 0:
+                        expected = np.clip((after - before) / (2 * image[row, column] / 240.0), -3.0, 3.0)
+                assert slopes[channel, row, column].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 6])
+@pytest.mark.parametrize("size", [(5, 7), (1, 3), (1, 1)])
+def test_enlarging_is_bilinear_interpolation(size: tuple[int, int], factor: int) -> None:
+    blocks = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = functional.interpolate(blocks, scale_factor=float(factor), mode="bilinear", align_corners=False)
+    assert torch.allclose(GeometryEncoding._enlarge(blocks, factor), expected, atol=1e-12)
+
+
+def test_millimetres_keep_their_precision_under_autocast() -> None:
+    """bfloat16 has 8 bits: 800 mm and 803 mm would be one number."""
+    depth = plane(800.0)
+    depth[..., 20:, :] = 803.0
+    expected = GeometryEncoding()(depth, FOCAL)
+    assert expected[0, 5, 20, 10] == pytest.approx(3.0 / (2 * 803.0 / 240.0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(GeometryEncoding()(depth, FOCAL), expected)
 
 
 def test_scale_channel_is_the_log_of_the_pixel_width() -> None:

@@ -13,23 +13,34 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
-from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
-from graspcut.segmentation.predictor import Segmenter, choose_device
+from graspcut.runtime.session import BackendError
+from graspcut.runtime.torch_session import choose_device
+from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation
+from tests.mini_network import mini_config, mini_network, save_mini_folder
 
 
 class NearAndFar(nn.Module):
-    """Hand nearer than 500 mm, object from there to 700 mm, background beyond; remembers the focal length."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.focal_px = 0.0
+    """Hand nearer than 500 mm, object from there to 700 mm, background beyond."""
 
     def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
-        self.focal_px = float(focal_px[0])
         hand = (depth_mm < 500).float()
         background = (depth_mm >= 700).float()
         return 4.0 * torch.cat((background, hand, 1.0 - hand - background), dim=1)
+
+
+class FocalLength(nn.Module):
+    """Says the focal length it is given by the odds of hand over background: exp(focal length / 100)."""
+
+    def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
+        nothing = torch.zeros_like(depth_mm)
+        return torch.cat((nothing, nothing + focal_px.reshape(-1, 1, 1, 1) / 100, nothing), dim=1)
+
+
+def said_focal_px(result: Segmentation) -> float:
+    """What `FocalLength` was given."""
+    background, hand, _ = result.probabilities[:, 0, 0]
+    return float(100 * np.log(hand / background))
 
 
 def scene(height: int = 30, width: int = 41) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -42,7 +53,7 @@ def scene(height: int = 30, width: int = 41) -> np.ndarray[tuple[int, int], np.d
 
 def test_labels_probabilities_and_missing_depth() -> None:
     depth = scene()
-    result = Segmenter(NearAndFar(), device="cpu")(depth)
+    result = Segmenter.from_network(NearAndFar(), device="cpu")(depth)
     assert result.labels.dtype == np.uint8 and result.labels.shape == depth.shape
     np.testing.assert_array_equal(result.hand, depth == 450.0)
     np.testing.assert_array_equal(result.object, depth == 600.0)
@@ -54,24 +65,35 @@ def test_labels_probabilities_and_missing_depth() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 16), (5, 9), (37, 53), (1, 40)])
 def test_any_size_gives_the_same_size(shape: tuple[int, int]) -> None:
-    result = Segmenter(NearAndFar(), device="cpu")(np.full(shape, 450, np.uint16))
+    result = Segmenter.from_network(NearAndFar(), device="cpu")(np.full(shape, 450, np.uint16))
     assert result.labels.shape == shape and (result.labels == 1).all()
 
 
 def test_focal_length_comes_from_the_camera_or_the_width() -> None:
-    network = NearAndFar()
-    segmenter = Segmenter(network, device="cpu")
-    segmenter(scene())
-    assert network.focal_px == pytest.approx(0.745 * 41)
+    segmenter = Segmenter.from_network(FocalLength(), device="cpu")
     camera = Camera(100.0, 110.0, 20.0, 15.0, 41, 30)
-    segmenter(scene(), camera)
-    assert network.focal_px == pytest.approx(105.0)
-    assert segmenter(Frame(scene(), camera)).camera == camera
-    assert network.focal_px == pytest.approx(105.0)
+    assert said_focal_px(segmenter(scene())) == pytest.approx(0.745 * 41, rel=1e-4)
+    assert said_focal_px(segmenter(scene(), camera)) == pytest.approx(105.0, rel=1e-4)
+    from_frame = segmenter(Frame(scene(), camera))
+    assert from_frame.camera == camera
+    assert said_focal_px(from_frame) == pytest.approx(105.0, rel=1e-4)
+
+
+def test_the_network_given_is_copied() -> None:
+    network = mini_network(working_focal_px=24.0).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    segmenter = Segmenter.from_network(network, device="cpu")
+    expected = segmenter(scene(48, 64)).probabilities
+    assert network.training and all(module.training for module in network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(0.3)
+    np.testing.assert_array_equal(segmenter(scene(48, 64)).probabilities, expected)
 
 
 def test_batch_equals_single_frames() -> None:
-    segmenter = Segmenter(DenseAttentionSmall(mini_config()), device="cpu")
+    segmenter = Segmenter.from_network(mini_network(working_focal_px=24.0), device="cpu")
     frames = [scene(48, 64), np.roll(scene(48, 64), 7, axis=1)]
     for alone, together in zip([segmenter(frame) for frame in frames], segmenter.segment_batch(frames), strict=True):
         np.testing.assert_allclose(alone.probabilities, together.probabilities, atol=1e-5)
@@ -81,46 +103,27 @@ def test_batch_equals_single_frames() -> None:
 
 
 def test_same_scene_at_two_resolutions_gets_the_same_labels() -> None:
-    network = DenseAttentionSmall(mini_config())
+    network = mini_network(working_focal_px=24.0)
     small = scene(48, 64)
     large = small.repeat(2, axis=0).repeat(2, axis=1)
     camera = Camera(24.0, 24.0, 32.0, 24.0, 64, 48)
-    at_small = Segmenter(network, device="cpu")(small, camera).probabilities
-    at_large = Segmenter(network, device="cpu")(large, camera.resized(128, 96)).probabilities
+    at_small = Segmenter.from_network(network, device="cpu")(small, camera).probabilities
+    at_large = Segmenter.from_network(network, device="cpu")(large, camera.resized(128, 96)).probabilities
     network.config = mini_config(working_focal_px=48.0)
-    unscaled = Segmenter(network, device="cpu")(large, camera.resized(128, 96)).probabilities
+    unscaled = Segmenter.from_network(network, device="cpu")(large, camera.resized(128, 96)).probabilities
     assert at_large.shape == unscaled.shape == (3, 96, 128)
     # The odd pixels are those that the network saw; their neighbours count a little too.
     difference = np.abs(at_large[:, 1::2, 1::2] - at_small).mean()
     assert difference < 0.2 * np.abs(unscaled[:, 1::2, 1::2] - at_small).mean()
 
 
-def mini_config(working_focal_px: float = 24.0) -> DenseAttentionSmallConfig:
-    return DenseAttentionSmallConfig(
-        widths=(4, 4, 8, 8, 8),
-        blocks=(0, 0, 0, 0, 0),
-        context_width=8,
-        squeeze_width=4,
-        decoder_widths=(8, 8, 4, 4, 4, 4),
-        working_focal_px=working_focal_px,
-    )
-
-
-@pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    network = DenseAttentionSmall(mini_config())
-    config = {"task": "segmentation", "model": model_config(network), "labels": ["background", "hand", "object"]}
-    return save_model_folder(tmp_path / "mini", config, network.half().float().state_dict(), "# Mini")
-
-
-def test_loaded_model_gives_the_probabilities_of_the_saved_one(model_dir: Path) -> None:
-    torch.manual_seed(0)
-    network = DenseAttentionSmall(mini_config()).half().float()
-    expected = Segmenter(network, device="cpu")(scene(48, 64))
+def test_loaded_model_gives_the_probabilities_of_the_saved_one(tmp_path: Path) -> None:
+    expected = Segmenter.from_network(mini_network(), device="cpu")(scene(48, 64))
+    model_dir = save_mini_folder(tmp_path / "mini")
     loaded = Segmenter.load(model_dir, device="cpu")
     np.testing.assert_allclose(loaded(scene(48, 64)).probabilities, expected.probabilities, atol=1e-6)
     assert loaded.name == str(model_dir) and loaded.config["task"] == "segmentation"
+    assert loaded.description == "PyTorch on cpu, fp32" and loaded.parallel_calls == 1
 
 
 def test_models_for_something_else_are_refused(tmp_path: Path) -> None:
@@ -136,12 +139,12 @@ def test_devices_are_never_replaced_silently(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(ValueError, match="0 CUDA devices"):
+    with pytest.raises(BackendError, match="0 CUDA devices"):
         choose_device("cuda")
-    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+    with pytest.raises(BackendError, match="unknown device 'gpu'"):
         choose_device("gpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ValueError, match="'cuda:1' was asked for"):
+    with pytest.raises(BackendError, match="'cuda:1' was asked for"):
         choose_device("cuda:1")
 
 
@@ -156,17 +159,17 @@ def test_devices_are_never_replaced_silently(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_what_is_no_depth_is_refused(wrong: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     with pytest.raises(FrameError):
-        Segmenter(NearAndFar(), device="cpu")(wrong)
+        Segmenter.from_network(NearAndFar(), device="cpu")(wrong)
 
 
 def test_camera_of_another_size_is_refused() -> None:
     with pytest.raises(FrameError, match="resized"):
-        Segmenter(NearAndFar(), device="cpu")(scene(), Camera.sr300(640, 480))
+        Segmenter.from_network(NearAndFar(), device="cpu")(scene(), Camera.sr300(640, 480))
 
 
 def test_areas_count_pixels_and_square_millimetres() -> None:
     camera = Camera(100.0, 200.0, 20.0, 15.0, 41, 30)
-    segmenter = Segmenter(NearAndFar(), device="cpu")
+    segmenter = Segmenter.from_network(NearAndFar(), device="cpu")
     areas = segmenter(scene(), camera).areas
     assert areas["hand"].pixels == 30
     assert areas["hand"].mm2 == pytest.approx(30 * 450.0**2 / (100.0 * 200.0))
@@ -176,7 +179,7 @@ def test_areas_count_pixels_and_square_millimetres() -> None:
 
 def test_result_survives_saving(tmp_path: Path) -> None:
     camera = Camera(100.0, 110.0, 20.0, 15.0, 41, 30, distortion=(0.1, 0.0, 0.0, 0.0, 0.0))
-    result = Segmenter(NearAndFar(), device="cpu")(scene(), camera)
+    result = Segmenter.from_network(NearAndFar(), device="cpu")(scene(), camera)
     result.save(tmp_path / "result.npz")
     loaded = Segmentation.load(tmp_path / "result.npz")
     np.testing.assert_array_equal(loaded.labels, result.labels)
@@ -193,7 +196,7 @@ def test_result_survives_saving(tmp_path: Path) -> None:
 
 
 def test_drawing_colours_hand_and_object_differently() -> None:
-    result = Segmenter(NearAndFar(), device="cpu")(scene())
+    result = Segmenter.from_network(NearAndFar(), device="cpu")(scene())
     picture = result.draw()
     assert picture.shape == (30, 41, 3) and picture.dtype == np.uint8
     assert picture[3, 5].astype(int).tolist() != picture[6, 25].astype(int).tolist()

@@ -7,6 +7,7 @@ its whole kernel, also the part that falls outside and is cropped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,21 +30,40 @@ def layer_macs(layer: nn.Module, inputs: Tensor, output: Tensor) -> int:
     return 0
 
 
-def count_macs(module: nn.Module, *inputs: Any) -> int:
-    """MACs of one call `module(*inputs)` in evaluation mode; works on the meta device, without computing anything.
+def layer_elements(layer: nn.Module, inputs: Tensor, output: Tensor) -> int:
+    """Numbers that one layer reads or writes: weights, input and output; 0 for layers that do not count."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        return layer.weight.numel() + inputs.numel() + output.numel()
+    return 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one call of a network takes.
+
+    Attributes:
+        macs: multiply-accumulates.
+        elements: numbers read or written: weights, input and output of every counted layer, as if each layer found
+            nothing of the one before in a cache.
+    """
+
+    macs: int
+    elements: int
+
+
+def count_work(module: nn.Module, *inputs: Any) -> Work:
+    """Work of one call `module(*inputs)` in evaluation mode; works on the meta device, without computing anything.
 
     Args:
         module: the network; its training flag is restored.
         inputs: what its `forward` takes.
-
-    Returns:
-        number of multiply-accumulates.
     """
-    total = 0
+    macs = elements = 0
 
     def add(layer: nn.Module, layer_inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal total
-        total += layer_macs(layer, layer_inputs[0], output)
+        nonlocal macs, elements
+        macs += layer_macs(layer, layer_inputs[0], output)
+        elements += layer_elements(layer, layer_inputs[0], output)
 
     counted = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     hooks = [layer.register_forward_hook(add) for layer in counted]
@@ -56,4 +76,9 @@ def count_macs(module: nn.Module, *inputs: Any) -> int:
         module.train(training)
         for hook in hooks:
             hook.remove()
-    return total
+    return Work(macs, elements)
+
+
+def count_macs(module: nn.Module, *inputs: Any) -> int:
+    """Number of multiply-accumulates of one call; see `count_work`."""
+    return count_work(module, *inputs).macs

@@ -86,7 +86,8 @@ def doubling_as_convolution(deconvolution: nn.ConvTranspose2d) -> nn.Sequential:
         ValueError: another kernel, stride or padding.
     """
     found = (deconvolution.kernel_size, deconvolution.stride, deconvolution.padding, deconvolution.groups)
-    if found != ((4, 4), (2, 2), (1, 1), 1) or deconvolution.output_padding != (0, 0):
+    others = (deconvolution.output_padding, deconvolution.dilation)
+    if found != ((4, 4), (2, 2), (1, 1), 1) or others != ((0, 0), (1, 1)):
         raise ValueError(f"kernel, stride, padding and groups are {found}, expected 4, 2, 1 and one group")
     inputs, outputs = deconvolution.in_channels, deconvolution.out_channels
     # Output 2y + phase gets input y + offset through kernel element 1 + phase - 2 * offset.
@@ -105,7 +106,7 @@ def doubling_as_convolution(deconvolution: nn.ConvTranspose2d) -> nn.Sequential:
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, module)
+    setattr(network.get_submodule(parent), child, module.train(network.training))
 
 
 def replace_small_deconvolutions(network: nn.Module, most_outputs: int = 8) -> None:

@@ -100,14 +100,16 @@ def quantized(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, inputs: Iterator[Inputs]) -> None:
-            self.inputs = inputs
+        def __init__(self, inputs: Iterator[Inputs], names: set[str]) -> None:
+            self.inputs, self.names = inputs, names
             self.count = 0
 
         def get_next(self) -> Inputs | None:
             found = next(self.inputs, None)
-            self.count += found is not None
-            return found
+            if found is None:
+                return None
+            self.count += 1
+            return {name: array for name, array in found.items() if name in self.names}
 
     with tempfile.TemporaryDirectory() as folder:
         whole, prepared, written = (Path(folder) / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
@@ -119,7 +121,7 @@ def quantized(
         ]
         if not names:
             raise BackendError("no convolution of the graph was chosen for int8")
-        reader = Reader(iter(calibration))
+        reader = Reader(iter(calibration), {entry.name for entry in model.graph.input})
         with _quiet_root_logger():
             quantize_static(
                 prepared,
@@ -142,6 +144,7 @@ def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) 
     import openvino
 
     model = openvino.Core().read_model(onnx_bytes)
+    description = _with_settings_of(description, {name for entry in model.inputs for name in entry.names})
     model.set_rt_info(description.to_json(), METADATA_KEY)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
@@ -149,6 +152,11 @@ def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) 
         openvino.save_model(model, written, compress_to_fp16=description.precision in ("fp16", "bf16"))
         os.replace(written.with_suffix(".bin"), path.with_suffix(".bin"))
         os.replace(written, path)
+
+
+def _with_settings_of(description: GraphDescription, inputs: set[str]) -> GraphDescription:
+    """Without the settings that a network does not look at: the tracer leaves them out."""
+    return dataclasses.replace(description, settings=tuple(name for name in description.settings if name in inputs))
 
 
 def _described(model: Any, description: GraphDescription, *, halve: bool, rounding: bool = False) -> bytes:
@@ -160,6 +168,7 @@ def _described(model: Any, description: GraphDescription, *, halve: bool, roundi
     kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
+    description = _with_settings_of(description, {entry.name for entry in model.graph.input})
     model.metadata_props.add(key=METADATA_KEY, value=description.to_json())
     onnx.checker.check_model(model)
     serialised: bytes = model.SerializeToString()

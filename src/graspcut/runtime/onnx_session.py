@@ -57,9 +57,11 @@ class OnnxRuntimeSession:
         self.device = device
         self.precision = self.description.precision
         self.parallel_calls = parallel_calls
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
-        found = self._session.run(self._outputs, {name: np.ascontiguousarray(array) for name, array in inputs.items()})
+        taken = {name: np.ascontiguousarray(array) for name, array in inputs.items() if name in self._inputs}
+        found = self._session.run(self._outputs, taken)
         return dict(zip(self._outputs, found, strict=True))

@@ -54,6 +54,7 @@ class OpenVinoSession:
                 f"{path} is a bf16 graph, and this processor has no bfloat16 arithmetic: use the fp32 or int8 one"
             )
         self.parallel_calls = parallel_calls
+        self._arrays = {name for entry in self._model.inputs for name in entry.names} - set(self.description.settings)
         self._threads = max(threads or usable_cores(), parallel_calls)
         self._compiled: OrderedDict[tuple[Any, ...], LifoQueue[openvino.InferRequest]] = OrderedDict()
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class OpenVinoSession:
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
         settings = {name: inputs[name] for name in self.description.settings}
-        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items() if name not in settings}
+        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items() if name in self._arrays}
         requests = self._requests(arrays, settings)
         request = requests.get()
         try:
@@ -93,13 +94,7 @@ class OpenVinoSession:
     def _compile(
         self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, NDArray[Any]]
     ) -> LifoQueue[openvino.InferRequest]:
-        model = self._model.clone()
-        for name, value in settings.items():
-            parameter = model.input(name).get_node()
-            constant = openvino.opset13.constant(np.asarray(value))
-            parameter.output(0).replace(constant.output(0))
-            model.remove_parameter(parameter)
-        model.reshape({name: openvino.PartialShape(list(array.shape)) for name, array in arrays.items()})
+        model = static_model(self._model.clone(), arrays, settings)
         compiled = self._core.compile_model(
             model,
             "CPU",
@@ -113,6 +108,19 @@ class OpenVinoSession:
         for _ in range(self.parallel_calls):
             requests.put(compiled.create_infer_request())
         return requests
+
+
+def static_model(
+    model: openvino.Model, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, NDArray[Any]]
+) -> openvino.Model:
+    """The model with the sizes of these arrays and the values of these settings built in; it is changed in place."""
+    for name, value in settings.items():
+        parameter = model.input(name).get_node()
+        constant = openvino.opset13.constant(np.asarray(value))
+        parameter.output(0).replace(constant.output(0))
+        model.remove_parameter(parameter)
+    model.reshape({name: openvino.PartialShape(list(array.shape)) for name, array in arrays.items()})
+    return model
 
 
 def _metadata(model: openvino.Model) -> str:

@@ -106,7 +106,8 @@ class Session(Protocol):
         """Outputs by name. They belong to the caller: a later call does not change them.
 
         Args:
-            inputs: all inputs of the graph by name, of the types it was exported with.
+            inputs: all inputs of the graph by name, of the types it was exported with. Others are not looked at: a
+                network that has no use for a setting has no such input.
         """
 
 
@@ -116,8 +117,9 @@ def is_installed(backend: str) -> bool:
     Raises:
         BackendError: unknown name.
     """
+    package = _PACKAGES[known_backend(backend)]
     try:
-        return importlib.util.find_spec(_PACKAGES[known_backend(backend)]) is not None
+        return importlib.util.find_spec(package) is not None
     except ValueError:  # a blocked module
         return False
 

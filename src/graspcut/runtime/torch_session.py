@@ -78,7 +78,8 @@ class TorchSession:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
-        array = torch.from_numpy(np.ascontiguousarray(inputs[self._array]))
+        # Torch has no read-only tensors and warns of arrays that are.
+        array = torch.from_numpy(np.require(inputs[self._array], requirements=["C", "W"]))
         settings = {name: inputs[name] for name in self._settings}
         with self._lock, torch.no_grad():
             found = self._prepared(array, settings)(array)

@@ -54,7 +54,7 @@ def resize_to(features: Tensor, size: Sequence[int], antialias: bool = False) ->
     factor = features.shape[-2] // size[0]
     if factor > 1 and features.shape[-2] == factor * size[0] and features.shape[-1] == factor * size[1]:
         return functional.interpolate(
-            features, scale_factor=1.0 / factor, mode="bilinear", align_corners=False, antialias=antialias
+            features, scale_factor=1.0 / float(factor), mode="bilinear", align_corners=False, antialias=antialias
         )
     return functional.interpolate(
         features, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False, antialias=antialias

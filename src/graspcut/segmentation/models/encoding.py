@@ -132,7 +132,7 @@ class GeometryEncoding(nn.Module):
         phase = (torch.arange(factor, device=blocks.device, dtype=blocks.dtype) + 0.5) / factor - 0.5
         taps = torch.stack(((-phase).clamp(min=0.0), 1.0 - phase.abs(), phase.clamp(min=0.0)), dim=1)
         weight = torch.einsum("ik,jl->ijkl", taps, taps).reshape(factor * factor, 1, 3, 3)
-        with torch.autocast(blocks.device.type, enabled=False):
+        with torch.autocast("cuda" if blocks.is_cuda else "cpu", enabled=False):
             phases = functional.conv2d(functional.pad(blocks, (1, 1, 1, 1), mode="replicate"), weight)
         return functional.pixel_shuffle(phases, factor)
 
@@ -148,7 +148,7 @@ class GeometryEncoding(nn.Module):
         weight[0, 0, 1, :] = weight[1, 0, :, 1] = change
         weight[2, 1, 1, :] = weight[3, 1, :, 1] = both
         # Millimetres do not survive the eight bits of bfloat16.
-        with torch.autocast(depth_mm.device.type, enabled=False):
+        with torch.autocast("cuda" if depth_mm.is_cuda else "cpu", enabled=False):
             found = functional.conv2d(torch.cat((depth_mm, valid), dim=1), weight, padding=1)
         return found[:, :2] * (found[:, 2:] > 1.5).to(depth_mm.dtype)
 

@@ -1,0 +1,178 @@
+"""`graspcut benchmark speed`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from graspcut.cli.options import Size, parse_size
+from graspcut.cli.printing import print_facts
+
+if TYPE_CHECKING:
+    from graspcut.segmentation.speed import Comparison, Row, SpeedReport
+
+_LEFT_COLUMNS = 3
+
+
+def speed(
+    *,
+    size: Size = "640x480",
+    threads: int | None = None,
+    repeats: int = 30,
+    model: str | None = None,
+    only: Literal["small", "all"] = "all",
+    folder_frames: int = 0,
+    soak: int = 0,
+    save: Path | None = None,
+) -> None:
+    """Times every back end and precision that is installed.
+
+    Args:
+        size: Width and height of the frame in pixels.
+        threads: Processor threads; all that this process may use if not given.
+        repeats: Counted calls of each row; rows slower than 100 ms get a third of them.
+        model: Shipped model's name or model folder; by default the shipped compact network.
+        only: small leaves out the network of the paper and its baseline.
+        folder_frames: Also time graspcut segment on a folder of this many rendered 16-bit PNG frames.
+        soak: Also put this many frames through every row of the small network, and see what memory they leave behind.
+        save: JSON file for everything that was measured.
+    """
+    from graspcut.cli.progress import frame_progress
+    from graspcut.frames.images import write_json_atomically
+    from graspcut.runtime.hardware import usable_cores
+    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
+    from graspcut.segmentation.speed import measure_memory_growth, measure_speed
+    from graspcut.segmentation.speed_candidates import SpeedConfig
+    from graspcut.segmentation.timing import folder_speed
+
+    width, height = parse_size(size)
+    name, threads = model or DEFAULT_MODEL, usable_cores() if threads is None else threads
+    config = SpeedConfig(width, height, threads, repeats, name, peers=only == "all")
+    if soak and soak < 10:
+        raise ValueError(f"--soak is {soak}, expected 0 or at least 10: memory is read after a tenth of the frames")
+    command = shlex.join(["graspcut", *sys.argv[1:]])
+    with frame_progress("timing") as progress:
+        report = measure_speed(config, progress)
+    print_report(report, command)
+    measured = {"command": command, **report.as_json()}
+    if folder_frames:
+        segmenter = Segmenter.load(name, threads=threads, parallel_calls=threads)
+        with frame_progress("segmenting a folder") as progress:
+            folder = folder_speed(
+                segmenter,
+                segmenter.description,
+                frames=folder_frames,
+                width=width,
+                height=height,
+                progress=progress,
+            )
+        measured["folder"] = folder.as_json()
+        frames = f"{folder.frames} PNG frames of {size} in {folder.seconds:.1f} s"
+        print_facts([(folder.description, f"{folder.frames_per_s:.1f} frames/s ({frames})")], "\nFolder to label files")
+    if soak:
+        with frame_progress("soaking") as progress:
+            growths = measure_memory_growth(config, soak, progress)
+        measured["soak"] = [growth.as_json() for growth in growths]
+        print(f"\nResident memory over {soak} frames, in MB")
+        rows = [
+            [growth.description, _number(growth.early_mb), _number(growth.late_mb), _number(growth.growth_mb, 1)]
+            for growth in growths
+        ]
+        _print_table([["", f"after {soak // 10}", f"after {soak}", "growth"], *rows], left_columns=1)
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(save, measured)
+        print(f"\nsaved: {save}")
+
+
+def print_report(report: SpeedReport, command: str) -> None:
+    """Prints the machine, the times and the limits.
+
+    Args:
+        report: What was measured.
+        command: What was typed.
+    """
+    config = report.config
+    run = [("command", command), ("date", report.date), ("threads", str(config.threads))]
+    print_facts([*run, *report.machine], "Run")
+    print_facts(report.versions, "Versions")
+    comparisons = [found for found in report.comparisons if not found.row.missing]
+    missing = [found.row for found in report.comparisons if found.row.missing]
+    print(f"\nRaw depth of {config.width}x{config.height} to labels, one frame at a time, in ms")
+    _print_table([_TIME_HEADINGS, *(_time_cells(found) for found in comparisons)])
+    if any(found.times_as_fast is not None for found in comparisons):
+        print(f"  times as fast: as {config.reference.title} in plain PyTorch, by medians of this run")
+    if missing:
+        print_facts([(" ".join(_names(row)), row.missing) for row in missing], "\nNot timed")
+    peaks = report.peaks
+    rates = [
+        (f"{precision} convolutions", f"{rate / 1e9:.1f} GMAC/s ({peaks.engine}, {peaks.kernels[precision]})")
+        for precision, rate in peaks.macs_per_s.items()
+    ]
+    rates.append(("memory", f"{peaks.bytes_per_s / 1e9:.1f} GB/s read plus written"))
+    print_facts(rates, f"\nWhat {peaks.threads} thread(s) of this machine reach")
+    print("\nThe limit: multiply-accumulates at that rate, or layers' weights, inputs and outputs through memory")
+    _print_table([_LIMIT_HEADINGS, *(_limit_cells(found) for found in comparisons)])
+
+
+_TIME_HEADINGS = ["network", "back end", "precision", "median", "min", "max", "calls", "times as fast", "over fp32"]
+_LIMIT_HEADINGS = [
+    *_TIME_HEADINGS[:_LEFT_COLUMNS],
+    "GMAC",
+    "compute ms",
+    "MB",
+    "memory ms",
+    "median ms",
+    "times the limit",
+]
+
+
+def _names(row: Row) -> list[str]:
+    from graspcut.runtime.session import BACKEND_TITLES
+
+    title = BACKEND_TITLES[row.backend]
+    return [row.network, f"{title}, plain" if row.is_reference else title, row.precision]
+
+
+def _time_cells(found: Comparison) -> list[str]:
+    row = found.row
+    return [
+        *_names(row),
+        _number(row.median_ms, 1),
+        _number(min(row.times_ms), 1),
+        _number(max(row.times_ms), 1),
+        str(len(row.times_ms)),
+        _number(found.times_as_fast, 2),
+        _number(found.gain_over_fp32, 2),
+    ]
+
+
+def _limit_cells(found: Comparison) -> list[str]:
+    row = found.row
+    return [
+        *_names(row),
+        _number(None if row.macs is None else row.macs / 1e9, 2),
+        _number(found.compute_ms, 2),
+        _number(None if found.moved_bytes is None else found.moved_bytes / 1e6, 1),
+        _number(found.memory_ms, 2),
+        _number(row.median_ms, 1),
+        _number(found.times_limit, 1),
+    ]
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _print_table(rows: Sequence[Sequence[str]], left_columns: int = _LEFT_COLUMNS) -> None:
+    """Aligned plain lines: the first columns to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            f"{cell:<{width}}" if position < left_columns else f"{cell:>{width}}"
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  " + "  ".join(cells).rstrip())

@@ -1,0 +1,55 @@
+"""The script that trains the shipped weights: a network that grows begins as the one it grew from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks.train_shipped_weights import NETWORK, grown
+
+from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
+from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
+from tests.mini_network import randomise_batch_norms, scene_mm
+
+
+def stored(folder: Path, config: DenseAttentionSmallConfig) -> DenseAttentionSmall:
+    """A network of this configuration, saved in a model folder."""
+    torch.manual_seed(0)
+    network = DenseAttentionSmall(config)
+    randomise_batch_norms(network)
+    network.half().float()
+    save_model_folder(folder, {"task": "segmentation", "model": model_config(network)}, network.state_dict(), "")
+    return network.eval()
+
+
+def with_blocks(more: int) -> DenseAttentionSmallConfig:
+    """The script's network with more, or fewer, residual blocks a level."""
+    one, two, three, four, five = (max(0, count + more) for count in NETWORK.blocks)
+    return dataclasses.replace(NETWORK, blocks=(one, two, three, four, five))
+
+
+@pytest.mark.parametrize("fewer", [1, 2])
+def test_new_blocks_add_nothing_at_first_and_can_be_trained(fewer: int, tmp_path: Path) -> None:
+    old = stored(tmp_path / "old", with_blocks(-fewer))
+    new = grown(tmp_path / "old")
+    assert isinstance(new, DenseAttentionSmall) and new.config == NETWORK
+    assert len(list(new.parameters())) > len(list(old.parameters()))
+    depth, focal = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64), torch.tensor([240.0])
+    with torch.no_grad():
+        assert torch.allclose(new.eval()(depth, focal), old(depth, focal), atol=1e-4)
+    names = {name for name, _ in old.named_parameters()}
+    added = {name: value for name, value in new.named_parameters() if name not in names}
+    new.train()(depth.expand(2, -1, -1, -1), focal.expand(2)).square().mean().backward()
+    scales = [value for name, value in added.items() if name.endswith(".norm.weight")]
+    assert scales and all(scale.grad is not None and scale.grad.any() for scale in scales)
+
+
+def test_a_network_that_differs_in_more_is_refused(tmp_path: Path) -> None:
+    stored(tmp_path / "wide", dataclasses.replace(NETWORK, squeeze_width=20))
+    with pytest.raises(ModelFolderError, match="wrong shape"):
+        grown(tmp_path / "wide")
+    stored(tmp_path / "long", with_blocks(1))
+    with pytest.raises(ModelFolderError, match="unexpected"):
+        grown(tmp_path / "long")

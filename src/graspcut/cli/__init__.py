@@ -35,12 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from None
-    except ModuleNotFoundError as error:
-        if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
+    except ImportError as error:
+        # The import of a verb's own file comes wrapped.
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if not isinstance(missing, ModuleNotFoundError) or os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
             raise
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        extra = _EXTRAS.get((missing.name or "").partition(".")[0])
         mend = f": this needs what is installed by pip install 'graspcut[{extra}]'" if extra else ""
-        print(f"error: {error}{mend}", file=sys.stderr)
+        print(f"error: {missing}{mend}", file=sys.stderr)
         raise SystemExit(FAILURE) from None
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):

@@ -10,10 +10,9 @@ import re
 from collections import defaultdict
 
 import numpy as np
-import openvino
 
 from graspcut.runtime.model_folder import find_model_folder, graph_file
-from graspcut.runtime.openvino_session import static_model
+from graspcut.runtime.openvino_session import shared_core, static_model
 
 # First match wins. Names are those of the modules the graph was traced from.
 PARTS = (
@@ -36,7 +35,7 @@ def main() -> None:
     path = graph_file(find_model_folder(options.model), options.precision)
     if path is None:
         parser.error(f"{options.model} has no {options.precision} graph")
-    core = openvino.Core()
+    core = shared_core()
     frame = np.random.default_rng(0).uniform(500, 600, (1, 480, 640)).astype(np.float32)
     model = static_model(core.read_model(path), {"depth_mm": frame}, {"focal_px": np.array([480.0], dtype=np.float32)})
     settings = {"INFERENCE_NUM_THREADS": options.threads, "INFERENCE_PRECISION_HINT": "f32", "PERF_COUNT": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import warnings
@@ -360,3 +361,22 @@ def test_quantizing_needs_convolutions_and_frames(onnx_bytes: bytes) -> None:
         quantized(onnx_bytes, [inputs()], DESCRIPTION, lambda name: False)
     with pytest.raises(ValueError, match=r"no calibration frames|No data is collected"):
         quantized(onnx_bytes, [], DESCRIPTION, lambda name: True)
+
+
+def test_signals_are_safe_after_sessions_were_closed_in_any_order() -> None:
+    """Each OpenVINO core swaps the signal stack; two closed in the order they were made used to end the program."""
+    program = """
+import faulthandler, signal, subprocess, sys
+import numpy as np
+from graspcut.segmentation.predictor import Segmenter
+faulthandler.enable()
+signal.signal(signal.SIGCHLD, lambda *_: None)
+frame = np.full((48, 64), 500.0, np.float32)
+first, second = Segmenter.load(backend="openvino"), Segmenter.load(backend="openvino")
+first(frame), second(frame)
+del first
+del second
+subprocess.run([sys.executable, "-c", "pass"], check=True)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.runtime import session as sessions
 from graspcut.runtime.export import with_half_weights
+from graspcut.runtime.openvino_session import shared_core
 from graspcut.runtime.session import BackendError, GraphDescription
 from graspcut.segmentation import export, predictor
 from graspcut.segmentation.export import Int8LossError, export_model, graph_name, write_graphs_into
@@ -36,7 +36,7 @@ CAMERAS: list[tuple[tuple[int, int], float, tuple[int, ...]]] = [
 ]
 FILES = [("onnx", "onnxruntime"), ("onnx", "openvino"), ("openvino", "openvino")]
 needs_bf16 = pytest.mark.skipif(
-    "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    "BF16" not in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
     reason="this processor has no bfloat16 arithmetic",
 )
 

@@ -143,7 +143,9 @@ def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) 
     """Writes the graph as PATH (.xml) and a .bin beside it; the .xml last, so that what is there is whole."""
     import openvino
 
-    model = openvino.Core().read_model(onnx_bytes)
+    from graspcut.runtime.openvino_session import shared_core
+
+    model = shared_core().read_model(onnx_bytes)
     description = _with_settings_of(description, {name for entry in model.inputs for name in entry.names})
     model.set_rt_info(description.to_json(), METADATA_KEY)
     path.parent.mkdir(parents=True, exist_ok=True)

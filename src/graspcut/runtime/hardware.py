@@ -116,7 +116,9 @@ def _onnxruntime() -> tuple[str, str]:
 
 def _openvino() -> tuple[str, str]:
     try:
-        import openvino
+        import openvino  # noqa: F401  # the next line would find a module that was imported before
+
+        from graspcut.runtime.openvino_session import shared_core
     except ImportError:
         return ("OpenVINO", "not installed; optional: pip install 'graspcut[openvino]'")
-    return ("OpenVINO", ", ".join(openvino.Core().available_devices) or "no devices")
+    return ("OpenVINO", ", ".join(shared_core().available_devices) or "no devices")

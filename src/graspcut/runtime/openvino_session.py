@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,6 +19,17 @@ from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescriptio
 
 MOST_COMPILED = 4
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
+
+
+@functools.cache
+def shared_core() -> openvino.Core:
+    """OpenVINO's only core in this process; it is never closed.
+
+    Each core gives the thread that makes it a signal stack and, when it is closed, the one it found before. Two cores
+    closed in the order they were made leave a stack that is no more, and the next signal (Ctrl-C, the end of a child
+    process) ends the program with a segmentation fault.
+    """
+    return openvino.Core()
 
 
 class OpenVinoSession:
@@ -41,7 +53,7 @@ class OpenVinoSession:
     def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, parallel_calls: int = 1) -> None:
         if device != "cpu":
             raise BackendError(f"device {device!r} was asked for, and here OpenVINO runs on the processor: use cpu")
-        self._core = openvino.Core()
+        self._core = shared_core()
         try:
             self._model = self._core.read_model(path)
         except RuntimeError as error:

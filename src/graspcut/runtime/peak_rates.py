@@ -150,9 +150,9 @@ def peak_model(convolution: PeakConvolution, precision: str) -> openvino.Model:
 
 def _openvino_rate(convolution: PeakConvolution, precision: str, threads: int) -> tuple[float, str] | None:
     """Rate and kernel, or None where the convolutions ran in another precision."""
-    import openvino
+    from graspcut.runtime.openvino_session import shared_core
 
-    compiled = openvino.Core().compile_model(
+    compiled = shared_core().compile_model(
         peak_model(convolution, precision),
         "CPU",
         {

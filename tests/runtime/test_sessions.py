@@ -351,8 +351,11 @@ def test_openvino_needs_no_call_to_wait_for_another(files: Path) -> None:
     (requests,) = session._compiled.values()
     busy = requests.get_nowait()
     with ThreadPoolExecutor(1) as pool:
-        assert_right(pool.submit(session.run, given).result(PATIENCE_S), right(given))
-    requests.put(busy)
+        other = pool.submit(session.run, given)
+        try:
+            assert_right(other.result(PATIENCE_S), right(given))
+        finally:
+            requests.put(busy)  # or the other one would wait for ever
     assert requests.qsize() == 2
 
 

@@ -392,3 +392,14 @@ def test_unknown_names_are_refused_before_anything_is_read(tmp_path: Path) -> No
         Segmenter.load(tmp_path / "none", backend="tensorrt")
     with pytest.raises(BackendError, match=r"none\.onnx does not exist"):
         Segmenter.load(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize(("form", "reader"), FILES)
+def test_a_graph_may_take_whole_millimetres(
+    form: str, reader: str, folder: Path, reference: Segmenter, tmp_path: Path
+) -> None:
+    report = export_model(folder, tmp_path / "whole", form=form, depth_type="uint16")  # type: ignore[arg-type]
+    segmenter = Segmenter.load(report.path, backend=reader)
+    whole = scene_mm(41, 57).round()
+    for depth in (whole, whole.astype(np.uint16), whole + np.float32(0.25) * (whole > 0)):
+        np.testing.assert_allclose(segmenter(depth).probabilities, reference(whole).probabilities, atol=1e-4)

@@ -15,6 +15,7 @@ def export(
     out: Path,
     form: Annotated[Literal["onnx", "openvino"], Parameter(name="--format")] = "onnx",
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    depth_type: Literal["float32", "uint16"] = "float32",
     calibration: Path | None = None,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
@@ -27,6 +28,7 @@ def export(
         out: Folder for model.onnx, model.int8.onnx, model.xml, ... If it is the model's own, the graph is found there.
         form: onnx (one file), or openvino (an .xml and a .bin).
         precision: fp32; fp16 (weights rounded, half the size); bf16 (OpenVINO, on processors that have it); int8.
+        depth_type: What the graph takes: float32 millimetres, or whole ones as uint16.
         calibration: Labelled dataset folder for int8: up to 64 frames calibrate, up to 200 others test. Rendered frames
             if not given.
         depth_unit_mm: Millimetres per step of a dataset that does not say it.
@@ -43,7 +45,14 @@ def export(
         frames = open_dataset(calibration, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
     with frame_progress("testing int8") as progress:
         report = export_model(
-            model, out, form=form, precision=precision, frames=frames, largest_loss=largest_loss, progress=progress
+            model,
+            out,
+            form=form,
+            precision=precision,
+            depth_type=depth_type,
+            frames=frames,
+            largest_loss=largest_loss,
+            progress=progress,
         )
     facts = [("written", f"{report.path} ({report.megabytes:.1f} MB)")]
     facts.append(

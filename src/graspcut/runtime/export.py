@@ -78,6 +78,23 @@ def with_half_weights(onnx_bytes: bytes, description: GraphDescription) -> bytes
     return _described(model, description, halve=True, rounding=True)
 
 
+def with_uint16_input(onnx_bytes: bytes, name: str) -> bytes:
+    """The same graph with a uint16 input where it had a float32 one."""
+    import onnx
+
+    model = onnx.load_from_string(onnx_bytes)
+    entry = next(entry for entry in model.graph.input if entry.name == name)
+    inner = f"{name}_float32"
+    for node in model.graph.node:
+        node.input[:] = [inner if given == name else given for given in node.input]
+    entry.type.tensor_type.elem_type = onnx.TensorProto.UINT16
+    cast = onnx.helper.make_node("Cast", [name], [inner], name=f"{name}_cast", to=onnx.TensorProto.FLOAT)
+    model.graph.node.insert(0, cast)
+    onnx.checker.check_model(model)
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
 def quantized(
     onnx_bytes: bytes,
     calibration: Iterable[Inputs],
@@ -220,4 +237,11 @@ def renamed(description: GraphDescription, precision: str) -> GraphDescription:
     return dataclasses.replace(description, precision=precision)
 
 
-__all__: Sequence[str] = ["onnx_of_network", "quantized", "renamed", "save_openvino", "with_half_weights"]
+__all__: Sequence[str] = [
+    "onnx_of_network",
+    "quantized",
+    "renamed",
+    "save_openvino",
+    "with_half_weights",
+    "with_uint16_input",
+]

@@ -11,8 +11,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from graspcut.runtime.hardware import usable_cores
-from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription
+from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription, as_declared
 
+_TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(uint16)": np.dtype(np.uint16)}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -57,11 +58,11 @@ class OnnxRuntimeSession:
         self.device = device
         self.precision = self.description.precision
         self.parallel_calls = parallel_calls
-        self._inputs = {entry.name for entry in self._session.get_inputs()}
+        self._inputs = {entry.name: _TYPES[entry.type] for entry in self._session.get_inputs()}
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
-        taken = {name: np.ascontiguousarray(array) for name, array in inputs.items() if name in self._inputs}
+        taken = {name: as_declared(inputs[name], declared) for name, declared in self._inputs.items()}
         found = self._session.run(self._outputs, taken)
         return dict(zip(self._outputs, found, strict=True))

@@ -15,7 +15,7 @@ import openvino
 from numpy.typing import NDArray
 
 from graspcut.runtime.hardware import usable_cores
-from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription
+from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription, as_declared
 
 MOST_COMPILED = 4
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
@@ -66,7 +66,11 @@ class OpenVinoSession:
                 f"{path} is a bf16 graph, and this processor has no bfloat16 arithmetic: use the fp32 or int8 one"
             )
         self.parallel_calls = parallel_calls
-        self._arrays = {name for entry in self._model.inputs for name in entry.names} - set(self.description.settings)
+        self._arrays = {
+            entry.any_name: np.dtype(entry.element_type.to_dtype())
+            for entry in self._model.inputs
+            if entry.any_name not in self.description.settings
+        }
         self._threads = max(threads or usable_cores(), parallel_calls)
         self._compiled: OrderedDict[tuple[Any, ...], LifoQueue[openvino.InferRequest]] = OrderedDict()
         self._lock = threading.Lock()
@@ -74,7 +78,7 @@ class OpenVinoSession:
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
         settings = {name: inputs[name] for name in self.description.settings}
-        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items() if name in self._arrays}
+        arrays = {name: as_declared(inputs[name], declared) for name, declared in self._arrays.items()}
         requests = self._requests(arrays, settings)
         request = requests.get()
         try:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 BACKENDS = ("openvino", "onnxruntime", "pytorch")
@@ -83,6 +84,14 @@ class GraphDescription:
         return description
 
 
+def as_declared(array: NDArray[Any], declared: np.dtype[Any]) -> NDArray[Any]:
+    """An array as a graph wants it: contiguous, in its type; fractions are rounded where it takes whole numbers."""
+    if np.issubdtype(declared, np.integer) and not np.issubdtype(array.dtype, np.integer):
+        limits = np.iinfo(declared)
+        array = np.clip(np.rint(array), limits.min, limits.max)
+    return np.ascontiguousarray(array, dtype=declared)
+
+
 class Session(Protocol):
     """A graph on an engine.
 
@@ -106,8 +115,8 @@ class Session(Protocol):
         """Outputs by name. They belong to the caller: a later call does not change them.
 
         Args:
-            inputs: all inputs of the graph by name, of the types it was exported with. Others are not looked at: a
-                network that has no use for a setting has no such input.
+            inputs: all inputs of the graph by name; they are brought to the types it was exported with. Others are not
+                looked at: a network that has no use for a setting has no such input.
         """
 
 

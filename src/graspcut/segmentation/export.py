@@ -88,6 +88,7 @@ def export_model(
     *,
     form: Literal["onnx", "openvino"] = "onnx",
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    depth_type: Literal["float32", "uint16"] = "float32",
     frames: LabelledFrames | None = None,
     largest_loss: float = LARGEST_INT8_LOSS,
     progress: ProgressCallback | None = None,
@@ -100,6 +101,7 @@ def export_model(
         form: "onnx", or "openvino" for an .xml and a .bin.
         precision: "fp32"; "fp16" stores weights rounded to float16; "bf16" (OpenVINO, on processors that have it)
             computes convolutions in bfloat16; "int8" in 8-bit integers.
+        depth_type: what the graph takes: float32, or whole millimetres as uint16.
         frames: labelled frames for int8: a quarter calibrates, the rest tests. None renders some.
         largest_loss: points of mean IOU that int8 may lose.
         progress: called with (frames done, frames in all) while int8 is calibrated and tested.
@@ -124,6 +126,8 @@ def export_model(
         graph = graphs.quantized(graph, _inputs(calibration), description, _runs_in_int8)
     elif precision == "fp16" and form == "onnx":
         graph = graphs.with_half_weights(graph, description)
+    if depth_type == "uint16":
+        graph = graphs.with_uint16_input(graph, INPUT_NAMES[0])
     path = Path(out) / graph_name(form, precision)
     trial = path.with_name(f".trial-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,15 +179,20 @@ def onnx_of_model(network: nn.Module, name: str) -> bytes:
 def parity(reference: Segmenter, other: Segmenter) -> tuple[float, float]:
     """How far two segmenters are apart on rendered frames of three sizes, alone and two at a time.
 
+    Depth is rounded to whole millimetres, which every exported graph can be given.
+
     Returns:
         fraction of pixels with another label, and the largest difference of a probability.
     """
     pixels = differing = 0
     largest = 0.0
     for height, width in _PARITY_SIZES:
-        frames = [frame.frame for frame in _rendered(2, width, height)]
+        rendered = [labelled.frame for labelled in _rendered(2, width, height)]
+        frames = [np.rint(frame.depth_mm) for frame in rendered]
+        camera = rendered[0].camera
         for batch in (frames[:1], frames):
-            for expected, found in zip(reference.segment_batch(batch), other.segment_batch(batch), strict=True):
+            pairs = zip(reference.segment_batch(batch, camera), other.segment_batch(batch, camera), strict=True)
+            for expected, found in pairs:
                 pixels += expected.labels.size
                 differing += int(np.count_nonzero(expected.labels != found.labels))
                 largest = max(largest, float(np.abs(expected.probabilities - found.probabilities).max()))

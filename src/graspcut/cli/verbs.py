@@ -99,8 +99,8 @@ VERBS = (
         "Write a model as one ONNX or OpenVINO graph, from raw millimetres to labels.\n\n"
         "The graph takes depth of any size and needs no torch. It is compared with PyTorch before it is kept; int8 is "
         "calibrated and scored first, and refused if it loses more than half a point of mean IOU.",
-        "graspcut export dense-attention-small --out exported\n"
-        "graspcut export runs/mine/model --format openvino --precision int8 --calibration frames --out exported",
+        "graspcut export dense-attention-small --format openvino --out exported\n"
+        "graspcut export mine --precision int8 --calibration frames --out mine",
     ),
     Verb(
         "benchmark speed",

@@ -21,7 +21,7 @@ from graspcut.runtime.export import with_half_weights
 from graspcut.runtime.openvino_session import shared_core
 from graspcut.runtime.session import BackendError, GraphDescription
 from graspcut.segmentation import export, predictor
-from graspcut.segmentation.export import Int8LossError, export_model, graph_name, write_graphs_into
+from graspcut.segmentation.export import Int8LossError, export_model, graph_name
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.predictor import Segmenter
 from tests.mini_network import mini_network, randomise_batch_norms, save_mini_folder, scene_mm
@@ -280,7 +280,7 @@ def test_a_folder_is_given_both_graphs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(export, "TEST_FRAMES", 2)
     folder = save_mini_folder(tmp_path / "mini")
     monkeypatch.setattr(export, "_int8_scores", lambda *_: (51.0, 50.9))
-    reports = write_graphs_into(folder)
+    reports = [export_model(folder, folder), export_model(folder, folder, precision="int8")]
     assert [report.path.name for report in reports] == ["model.onnx", "model.int8.onnx"]
     assert all(report.path.parent == folder and report.path.is_file() for report in reports)
 

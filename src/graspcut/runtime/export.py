@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +122,17 @@ def quantized(
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self, inputs: Iterator[Inputs], names: set[str]) -> None:
             self.inputs, self.names = inputs, names
-            self.count = 0
 
         def get_next(self) -> Inputs | None:
             found = next(self.inputs, None)
             if found is None:
                 return None
-            self.count += 1
             return {name: array for name, array in found.items() if name in self.names}
 
+    remaining = iter(calibration)
+    first = next(remaining, None)
+    if first is None:
+        raise BackendError("there are no calibration frames: give a dataset with at least one")
     with tempfile.TemporaryDirectory() as folder:
         whole, prepared, written = (Path(folder) / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
         whole.write_bytes(onnx_bytes)
@@ -138,7 +143,7 @@ def quantized(
         ]
         if not names:
             raise BackendError("no convolution of the graph was chosen for int8")
-        reader = Reader(iter(calibration), {entry.name for entry in model.graph.input})
+        reader = Reader(chain([first], remaining), {entry.name for entry in model.graph.input})
         with _quiet_root_logger():
             quantize_static(
                 prepared,
@@ -151,8 +156,6 @@ def quantized(
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
-        if reader.count == 0:
-            raise BackendError("there are no calibration frames: give a dataset with at least one")
         return _described(onnx.load(written), description, halve=False)
 
 
@@ -217,31 +220,13 @@ def _store_as_half(model: Any, rounding: bool) -> None:
         model.graph.node.insert(position, cast)
 
 
-class _quiet_root_logger:
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
     """ONNX Runtime's quantizer warns through the root logger of things that were done on purpose."""
-
-    def __enter__(self) -> None:
-        import logging
-
-        self.before = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        import logging
-
-        logging.getLogger().setLevel(self.before)
-
-
-def renamed(description: GraphDescription, precision: str) -> GraphDescription:
-    """The description in another precision."""
-    return dataclasses.replace(description, precision=precision)
-
-
-__all__: Sequence[str] = [
-    "onnx_of_network",
-    "quantized",
-    "renamed",
-    "save_openvino",
-    "with_half_weights",
-    "with_uint16_input",
-]
+    logger = logging.getLogger()
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

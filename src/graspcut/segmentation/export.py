@@ -118,12 +118,12 @@ def export_model(
     reader = "openvino" if form == "openvino" else "onnxruntime"
     require(reader)
     network = load_network(model)
-    description = _description(Path(model).name, precision)
+    description = describe_graph(Path(model).name, precision)
     graph = onnx_of_model(network, Path(model).name)
     tests: _Part | None = None
     if precision == "int8":
         calibration, tests = _int8_frames(_Rendered() if frames is None else frames)
-        graph = graphs.quantized(graph, _inputs(calibration), description, _runs_in_int8)
+        graph = graphs.quantized(graph, calibration_inputs(calibration), description, runs_in_int8)
     elif precision == "fp16" and form == "onnx":
         graph = graphs.with_half_weights(graph, description)
     if depth_type == "uint16":
@@ -146,11 +146,6 @@ def export_model(
     return replace(report, path=path)
 
 
-def write_graphs_into(folder: Path, *, progress: ProgressCallback | None = None) -> tuple[ExportReport, ExportReport]:
-    """Gives a model folder its float32 and int8 ONNX graphs, so that it runs without torch."""
-    return export_model(folder, folder), export_model(folder, folder, precision="int8", progress=progress)
-
-
 def onnx_of_model(network: nn.Module, name: str) -> bytes:
     """The float32 graph of a network as the bytes of an ONNX file, for any batch and frame size.
 
@@ -171,7 +166,7 @@ def onnx_of_model(network: nn.Module, name: str) -> bytes:
                 strict=True,
             )
         ),
-        _description(name, "fp32"),
+        describe_graph(name, "fp32"),
         {"depth_mm": {0: "batch", 1: "height", 2: "width"}},
     )
 
@@ -234,11 +229,12 @@ def _compared(
     return ExportReport(trial, precision, megabytes, differing, largest, exact_iou, int8_iou)
 
 
-def _description(name: str, precision: str) -> GraphDescription:
+def describe_graph(name: str, precision: str) -> GraphDescription:
+    """What an exported segmentation graph says of itself."""
     return GraphDescription(TASK, name, precision, tuple(LABEL_NAMES), (INPUT_NAMES[1],), __version__)
 
 
-def _runs_in_int8(node: str) -> bool:
+def runs_in_int8(node: str) -> bool:
     """Whether a convolution is the network's: those of the encoding work in millimetres."""
     return "/core/" in node and "/encoding/" not in node
 
@@ -283,7 +279,8 @@ class _Rendered:
         return self._generator[index]
 
 
-def _inputs(frames: Iterable[LabelledFrame]) -> Iterator[dict[str, NDArray[Any]]]:
+def calibration_inputs(frames: Iterable[LabelledFrame]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Frames as `graspcut.runtime.export.quantized` takes them."""
     for labelled in frames:
         frame = labelled.frame
         focal = focal_length_px(frame.camera, frame.width)

@@ -115,8 +115,7 @@ def folded(network: nn.Module) -> nn.Module:
     """A copy of a network, in evaluation mode, that computes the same in fewer operations."""
     was_training = network.training
     example = torch.full((1, 1, 64, 64), 500.0), torch.full((1,), 240.0)
-    with torch.device("cpu"):
-        copied = fold_batch_norm(network.eval(), lambda module: module(*example))
+    copied = fold_batch_norm(network.eval(), lambda module: module(*example))
     network.train(was_training)
     replace_small_deconvolutions(copied)
     return copied

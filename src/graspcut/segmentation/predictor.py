@@ -32,6 +32,7 @@ from graspcut.runtime.model_folder import (
     load_model_folder,
 )
 from graspcut.runtime.session import (
+    BACKEND_TITLES,
     BACKENDS,
     PRECISIONS,
     BackendError,
@@ -102,6 +103,9 @@ class Segmenter:
         """
         if precision != "auto" and precision not in PRECISIONS:
             raise BackendError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
+        for name, count in (("threads", threads), ("parallel_calls", parallel_calls)):
+            if count is not None and count < 1:
+                raise BackendError(f"{name} is {count}, expected 1 or more")
         if backend != "auto":
             require(known_backend(backend))
         path = Path(name_or_path)
@@ -181,8 +185,6 @@ class Segmenter:
     @property
     def description(self) -> str:
         """What runs, in a few words: "OpenVINO on cpu, int8"."""
-        from graspcut.runtime.session import BACKEND_TITLES
-
         return f"{BACKEND_TITLES[self.session.backend]} on {self.session.device}, {self.session.precision}"
 
     def __call__(self, depth_mm: NDArray[Any] | Frame, camera: Camera | None = None) -> Segmentation:

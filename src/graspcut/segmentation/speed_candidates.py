@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut import __version__
 from graspcut.frames.camera import focal_length_px
-from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.model_folder import find_model_folder, graph_file, load_model_config
 from graspcut.runtime.peak_rates import PeakConvolution
-from graspcut.runtime.session import BACKEND_TITLES, BackendError, GraphDescription, is_installed
-from graspcut.segmentation.predictor import DEFAULT_MODEL, TASK, Segmenter, check_model_config, load_network
+from graspcut.runtime.session import BACKEND_TITLES, BackendError, is_installed
+from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter, check_model_config, load_network
 from graspcut.segmentation.timing import example_frame
+from graspcut.synth.generator import FrameGenerator, SynthConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -233,18 +232,23 @@ class _Network:
 
     def _exported(self, precision: str) -> Path:
         from graspcut.runtime import export as graphs
+        from graspcut.segmentation.export import (
+            calibration_inputs,
+            describe_graph,
+            graph_name,
+            onnx_of_model,
+            runs_in_int8,
+        )
 
+        path = self._folder / graph_name("openvino" if precision == "bf16" else "onnx", precision)
         if precision == "fp32":
-            from graspcut.segmentation.export import onnx_of_model
-
-            path = self._folder / "model.onnx"
             path.write_bytes(onnx_of_model(self._module, self._title))
             return path
-        exact = self._file("fp32").read_bytes()
-        description = GraphDescription(TASK, self._title, precision, tuple(LABEL_NAMES), ("focal_px",), __version__)
-        path = self._folder / ("model.int8.onnx" if precision == "int8" else f"model.{precision}.xml")
+        exact, description = self._file("fp32").read_bytes(), describe_graph(self._title, precision)
         if precision == "int8":
-            path.write_bytes(graphs.quantized(exact, _calibration(), description, _runs_in_int8))
+            generator = FrameGenerator(SynthConfig(width=320, height=240, colour=False), _CALIBRATION_SEED)
+            frames = (generator[index] for index in range(_CALIBRATION_FRAMES))
+            path.write_bytes(graphs.quantized(exact, calibration_inputs(frames), description, runs_in_int8))
         else:
             graphs.save_openvino(exact, path, description)
         return path
@@ -258,18 +262,3 @@ def _random_network(peer: Peer) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build_model(peer.config)
-
-
-def _runs_in_int8(node: str) -> bool:
-    """As `graspcut export` chooses: every convolution of the network but those of the encoding."""
-    return "/core/" in node and "/encoding/" not in node
-
-
-def _calibration() -> Iterator[dict[str, NDArray[Any]]]:
-    from graspcut.synth.generator import FrameGenerator, SynthConfig
-
-    generator = FrameGenerator(SynthConfig(width=320, height=240, colour=False), _CALIBRATION_SEED)
-    for index in range(_CALIBRATION_FRAMES):
-        frame = generator[index].frame
-        focal = np.array([focal_length_px(frame.camera, frame.width)], dtype=np.float32)
-        yield {"depth_mm": frame.depth_mm[np.newaxis], "focal_px": focal}

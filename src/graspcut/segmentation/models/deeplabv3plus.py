@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspcut.nn.aspp import ASPP
+from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.resnet import LEVEL_CHANNELS, ResNetTrunk
-from graspcut.segmentation.models.encoding import build_encoding
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from graspcut.nn.aspp import ASPP
+from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.resnet import LEVEL_CHANNELS, ResNetTrunk
 from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
-from graspcut.segmentation.models.encoding import build_encoding
 
 
 @dataclass(frozen=True)

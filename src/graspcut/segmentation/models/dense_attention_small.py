@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graspcut.nn.depth_encoding import build_encoding
 from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
-from graspcut.segmentation.models.encoding import build_encoding
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from graspcut.segmentation.models.encoding import (
+from graspcut.nn.depth_encoding import (
     ENCODINGS,
     GeometryEncoding,
     RawEncoding,

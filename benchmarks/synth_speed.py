@@ -20,9 +20,10 @@ from typing import Any
 import cv2
 
 from graspcut.frames.dataset import DatasetWriter
-from graspcut.synth import colour, generator
+from graspcut.synth import generator
 from graspcut.synth.dataset import DEPTH_UNIT_MM, generate_dataset
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.rendering import colour_camera as colour
 
 SIZES = ((320, 240), (640, 480))
 STAGES = {

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from graspcut.synth import compiling
-from graspcut.synth.compiling import discard_stale_cache
+from graspcut.synth.kernels import compiling
+from graspcut.synth.kernels.compiling import discard_stale_cache
 
 
 def test_only_caches_older_than_an_imported_file_are_forgotten(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, OBJECT
 from graspcut.synth import generator as generator_module
 from graspcut.synth.generator import FrameGenerator, SynthConfig
-from graspcut.synth.objects import HELD_OUT_KINDS, TRAINING_KINDS
-from graspcut.synth.scene import SceneConfig, sample_scene
-from graspcut.synth.surfaces import Surfaces
+from graspcut.synth.objects.catalogue import HELD_OUT_KINDS, TRAINING_KINDS
+from graspcut.synth.scenes.scene import SceneConfig, sample_scene
+from graspcut.synth.scenes.surfaces import Surfaces
 
 SMALL = SynthConfig(width=160, height=120)
 IDEAL = SynthConfig(width=160, height=120, sensor="ideal", cut_background=0.0, colour=False)

@@ -12,9 +12,8 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from graspcut.synth import geometry
-from graspcut.synth.geometry import nearest_row, object_distance, primitive_distance
-from graspcut.synth.object_rows import (
+from graspcut.synth.objects import signed_distance as geometry
+from graspcut.synth.objects.building_blocks import (
     Row,
     arc,
     ball,
@@ -29,6 +28,7 @@ from graspcut.synth.object_rows import (
     torus,
     transform_rows,
 )
+from graspcut.synth.objects.signed_distance import nearest_row, object_distance, primitive_distance
 
 Points = NDArray[np.float64]
 Inside = Callable[[Points], NDArray[np.bool_]]

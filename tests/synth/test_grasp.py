@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth import geometry
-from graspcut.synth.geometry import object_distance
-from graspcut.synth.grasp import PENETRATION_LIMIT_MM, Grasp, sample_grasp
-from graspcut.synth.hand import LOWER_LIMIT, UPPER_LIMIT, forward_kinematics, sample_shape
-from graspcut.synth.hand_flesh import hand_solids
-from graspcut.synth.objects import HELD_OUT_KINDS, TRAINING_KINDS, HeldObject, build_object
-from graspcut.synth.solids import ROUND_CONE, SOLID_KIND, TRIANGLE
+from graspcut.synth.hands.flesh import hand_solids
+from graspcut.synth.hands.grasp import PENETRATION_LIMIT_MM, Grasp, sample_grasp
+from graspcut.synth.hands.kinematics import LOWER_LIMIT, UPPER_LIMIT, forward_kinematics, sample_shape
+from graspcut.synth.objects import signed_distance as geometry
+from graspcut.synth.objects.catalogue import HELD_OUT_KINDS, TRAINING_KINDS, HeldObject, build_object
+from graspcut.synth.objects.signed_distance import object_distance
+from graspcut.synth.rendering.primitives import ROUND_CONE, SOLID_KIND, TRIANGLE
 
 Array = NDArray[np.float64]
 

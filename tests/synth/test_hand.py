@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.labels import JOINT_NAMES
-from graspcut.synth import hand_flesh
-from graspcut.synth.free_pose import sample_free_pose
-from graspcut.synth.hand import (
+from graspcut.synth.hands import flesh as hand_flesh
+from graspcut.synth.hands.flesh import SLEEVE, hand_solids
+from graspcut.synth.hands.free_pose import sample_free_pose
+from graspcut.synth.hands.kinematics import (
     LOWER_LIMIT,
     POSE_SIZE,
     SHAPE_LENGTH,
@@ -24,10 +25,9 @@ from graspcut.synth.hand import (
     forward_kinematics,
     sample_shape,
 )
-from graspcut.synth.hand_flesh import SLEEVE, hand_solids
-from graspcut.synth.hand_overlap import closest_parameters, self_penetration
-from graspcut.synth.render import OBJECT_COLUMNS, Geometry, render
-from graspcut.synth.scene import SceneConfig, sample_scene
+from graspcut.synth.hands.overlap import closest_parameters, self_penetration
+from graspcut.synth.rendering.ray_casting import OBJECT_COLUMNS, Geometry, render
+from graspcut.synth.scenes.scene import SceneConfig, sample_scene
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,8 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from graspcut.synth import geometry
-from graspcut.synth.geometry import object_distance
-from graspcut.synth.objects import (
+from graspcut.synth.objects import signed_distance as geometry
+from graspcut.synth.objects.catalogue import (
     HELD_OUT_KINDS,
     KINDS,
     TRAINING_KINDS,
@@ -23,6 +22,7 @@ from graspcut.synth.objects import (
     draw_kind,
     transform_rows,
 )
+from graspcut.synth.objects.signed_distance import object_distance
 
 SEEDS = range(2)
 Points = NDArray[np.float64]

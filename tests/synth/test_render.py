@@ -9,12 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth import geometry
 from graspcut.synth.generator import moved
-from graspcut.synth.render import OBJECT_COLUMNS, Geometry, render, trace_pixel
-from graspcut.synth.scene import SceneConfig, sample_scene
-from graspcut.synth.solid_hits import PREPARED_ROW, prepare_solids
-from graspcut.synth.solids import (
+from graspcut.synth.objects import signed_distance as geometry
+from graspcut.synth.rendering.primitives import (
     BOX_SOLID,
     ELLIPSOID_SOLID,
     SOLID_KIND,
@@ -24,6 +21,9 @@ from graspcut.synth.solids import (
     plane_row,
     round_cone_row,
 )
+from graspcut.synth.rendering.ray_casting import OBJECT_COLUMNS, Geometry, render, trace_pixel
+from graspcut.synth.rendering.ray_hits import PREPARED_ROW, prepare_solids
+from graspcut.synth.scenes.scene import SceneConfig, sample_scene
 
 Array = NDArray[np.float64]
 

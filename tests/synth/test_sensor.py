@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from graspcut.synth.random_numbers import hash32, normal, stage_key, uniform
-from graspcut.synth.sensor import FloatImage, SensorConfig, simulate
+from graspcut.synth.kernels.random_numbers import hash32, normal, stage_key, uniform
+from graspcut.synth.sensors.depth_sensor import FloatImage, SensorConfig, simulate
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 238.0
 

@@ -9,9 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.render import Geometry, render
-from graspcut.synth.solid_hits import NO_HIT, PREPARED_ROW, hit_solid, prepare_solids, tile_hit
-from graspcut.synth.solids import (
+from graspcut.synth.rendering.primitives import (
     BOX_SOLID,
     ELLIPSOID_SOLID,
     SOLID_KIND,
@@ -22,6 +20,8 @@ from graspcut.synth.solids import (
     round_cone_row,
     write_wedge_sides,
 )
+from graspcut.synth.rendering.ray_casting import Geometry, render
+from graspcut.synth.rendering.ray_hits import NO_HIT, PREPARED_ROW, hit_solid, prepare_solids, tile_hit
 
 Array = NDArray[np.float64]
 

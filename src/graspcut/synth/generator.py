@@ -14,12 +14,12 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND
-from graspcut.synth import colour as colour_module
-from graspcut.synth.compiling import discard_stale_cache, loop
-from graspcut.synth.render import Geometry, View, render
-from graspcut.synth.scene import PlacedHand, Scene, SceneConfig, sample_scene
-from graspcut.synth.sensor import SensorConfig, simulate
-from graspcut.synth.solids import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
+from graspcut.synth.kernels.compiling import discard_stale_cache, loop
+from graspcut.synth.rendering import colour_camera as colour_module
+from graspcut.synth.rendering.primitives import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
+from graspcut.synth.rendering.ray_casting import Geometry, View, render
+from graspcut.synth.scenes.scene import PlacedHand, Scene, SceneConfig, sample_scene
+from graspcut.synth.sensors.depth_sensor import SensorConfig, simulate
 
 discard_stale_cache(__file__)
 

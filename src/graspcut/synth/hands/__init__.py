@@ -1,0 +1,1 @@
+"""The procedural hand: joints, flesh, poses, and grasps of objects."""

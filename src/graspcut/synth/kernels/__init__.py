@@ -1,0 +1,1 @@
+"""How compiled functions are made, and the random numbers that they use."""

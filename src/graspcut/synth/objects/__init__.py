@@ -1,0 +1,1 @@
+"""Things that hands hold and that lie around, as signed distances."""

@@ -1,0 +1,1 @@
+"""Depth cameras: how strong their errors are, and the errors themselves."""

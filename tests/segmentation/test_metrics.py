@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from graspcut.metrics.confusion import confusion_matrix
 from graspcut.segmentation.metrics import (
     BoundaryCounts,
     ConfusionCounts,
     TableScores,
-    confusion_matrix,
     scores_of_matrix,
 )
 
@@ -74,7 +74,7 @@ def slow_boundary_f1(labels: Labels, predicted: Labels, label: int, tolerance: f
 @settings(max_examples=25, deadline=None)
 def test_confusion_equals_slow_version(seed: int) -> None:
     labels, predicted = random_pair(seed)
-    np.testing.assert_array_equal(confusion_matrix(labels, predicted), slow_confusion(labels, predicted))
+    np.testing.assert_array_equal(confusion_matrix(labels, predicted, 3), slow_confusion(labels, predicted))
 
 
 def test_table_scores_of_a_worked_matrix() -> None:
@@ -91,7 +91,7 @@ def test_table_scores_of_a_worked_matrix() -> None:
 def test_rows_are_truth_and_columns_prediction() -> None:
     labels = np.array([[1, 1, 1, 0]], dtype=np.uint8)
     predicted = np.array([[1, 0, 0, 0]], dtype=np.uint8)
-    matrix = confusion_matrix(labels, predicted)
+    matrix = confusion_matrix(labels, predicted, 3)
     assert matrix[1, 0] == 2 and matrix[0, 1] == 0
     assert scores_of_matrix(matrix).mean_accuracy == pytest.approx((1 + 1 / 3) / 2)  # recall, not precision
 
@@ -156,7 +156,7 @@ def test_unknown_pixels_count_nowhere() -> None:
 )
 def test_wrong_label_maps_are_refused(labels: Labels, predicted: Labels, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        confusion_matrix(labels, predicted)
+        confusion_matrix(labels, predicted, 3)
 
 
 def test_object_iou_by_size_scales_with_the_picture() -> None:

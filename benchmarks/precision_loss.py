@@ -24,8 +24,8 @@ from evaluate_shipped import (  # type: ignore[import-not-found]  # a script bes
 )
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.images import write_json_atomically
+from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import find_model_folder, graph_file
-from graspcut.runtime.session import BackendError
 from graspcut.segmentation.export import export_model
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter

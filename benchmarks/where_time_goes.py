@@ -12,7 +12,8 @@ from collections import defaultdict
 import numpy as np
 
 from graspcut.runtime.model_folder import find_model_folder, graph_file
-from graspcut.runtime.openvino_session import shared_core, static_model
+from graspcut.runtime.openvino_core import shared_core
+from graspcut.runtime.openvino_session import static_model
 
 # First match wins. Names are those of the modules the graph was traced from.
 PARTS = (

@@ -15,8 +15,9 @@ from graspcut.frames.images import read_image, write_image_atomically
 from graspcut.frames.recording import RecordingWriter
 from graspcut.labels import LABEL_COLOURS, LABEL_NAMES
 from graspcut.runtime import session
+from graspcut.runtime.contract import BACKEND_TITLES
+from graspcut.runtime.engines import installed_backends
 from graspcut.runtime.model_folder import save_model_folder
-from graspcut.runtime.session import BACKEND_TITLES, installed_backends
 from graspcut.segmentation import timing
 from graspcut.segmentation.demo import point_colours, run_demo
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config

@@ -9,14 +9,14 @@ from importlib import metadata
 
 import pytest
 
-from graspcut.runtime import hardware
+from graspcut.runtime import cores, hardware
 
 
 def test_report_agrees_with_the_machine() -> None:
     report = hardware.describe_machine()
     machine, versions = dict(report.machine), dict(report.versions)
     assert platform.python_version() in machine["system"]
-    assert machine["cores"].startswith(f"{hardware.usable_cores()} of {os.cpu_count()} ")
+    assert machine["cores"].startswith(f"{cores.usable_cores()} of {os.cpu_count()} ")
     assert float(machine["memory"].split()[0]) > 0.5
     assert versions["numpy"] == metadata.version("numpy")
     assert [name for name, _ in report.backends] == ["PyTorch", "ONNX Runtime", "OpenVINO"]
@@ -26,7 +26,7 @@ def test_cores_are_those_this_process_may_use() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert hardware.usable_cores() == 1
+        assert cores.usable_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from graspcut.runtime import peak_rates
+from graspcut.runtime.engines import is_installed
 from graspcut.runtime.peak_rates import PeakConvolution, PeakRates, copy_rate, measure_peak_rates
-from graspcut.runtime.session import is_installed
 
 SMALL = PeakConvolution(channels=32, height=12, width=16, calls=2)
 

@@ -18,20 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graspcut.runtime.contract import BACKENDS, METADATA_KEY, BackendError, GraphDescription, Session
+from graspcut.runtime.engines import installed_backends, is_installed, known_backend, require
 from graspcut.runtime.export import onnx_of_network, quantized, save_openvino
+from graspcut.runtime.opening import open_graph_file
 from graspcut.runtime.openvino_session import MOST_COMPILED, OpenVinoSession
-from graspcut.runtime.session import (
-    BACKENDS,
-    METADATA_KEY,
-    BackendError,
-    GraphDescription,
-    Session,
-    installed_backends,
-    is_installed,
-    known_backend,
-    open_graph_file,
-    require,
-)
 from graspcut.runtime.torch_session import MOST_PREPARED, TorchSession
 
 DESCRIPTION = GraphDescription("test", "tiny", "fp32", ("nothing", "something"), ("focal_px",), "0.0")

@@ -17,9 +17,9 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.runtime import session as sessions
+from graspcut.runtime.contract import BackendError, GraphDescription
 from graspcut.runtime.export import with_half_weights
-from graspcut.runtime.openvino_session import shared_core
-from graspcut.runtime.session import BackendError, GraphDescription
+from graspcut.runtime.openvino_core import shared_core
 from graspcut.segmentation import export, predictor
 from graspcut.segmentation.export import Int8LossError, export_model, graph_name
 from graspcut.segmentation.models import build_model

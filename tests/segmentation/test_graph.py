@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graspcut.runtime.session import BackendError
+from graspcut.runtime.contract import BackendError
 from graspcut.segmentation.graph import SegmentationGraph, torch_session
 from tests.mini_network import mini_network, scene_mm
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
+from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
-from graspcut.runtime.session import BackendError
 from graspcut.runtime.torch_session import choose_device
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation

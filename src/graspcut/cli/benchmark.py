@@ -42,7 +42,7 @@ def speed(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.images import write_json_atomically
-    from graspcut.runtime.hardware import usable_cores
+    from graspcut.runtime.cores import usable_cores
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
     from graspcut.segmentation.speed import measure_memory_growth, measure_speed
     from graspcut.segmentation.speed_candidates import SpeedConfig
@@ -131,7 +131,7 @@ _LIMIT_HEADINGS = [
 
 
 def _names(row: Row) -> list[str]:
-    from graspcut.runtime.session import BACKEND_TITLES
+    from graspcut.runtime.contract import BACKEND_TITLES
 
     title = BACKEND_TITLES[row.backend]
     return [row.network, f"{title}, plain" if row.is_reference else title, row.precision]

@@ -20,8 +20,8 @@ def doctor(*, time: bool = True) -> None:
         time: Also time the shipped segmentation model on every back end and precision.
     """
     from graspcut.cli.printing import print_facts
+    from graspcut.runtime.contract import BackendError
     from graspcut.runtime.hardware import describe_machine
-    from graspcut.runtime.session import BackendError
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     report = describe_machine()
@@ -55,8 +55,9 @@ def doctor(*, time: bool = True) -> None:
 def _print_times(default: Segmenter) -> _Times:
     """Prints and returns milliseconds a frame at each size, by back end and precision."""
     from graspcut.cli.printing import print_facts
+    from graspcut.runtime.contract import BACKEND_TITLES, BackendError
+    from graspcut.runtime.engines import installed_backends
     from graspcut.runtime.model_folder import find_model_folder, graph_file
-    from graspcut.runtime.session import BACKEND_TITLES, BackendError, installed_backends
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
     from graspcut.segmentation.timing import SIZES, median_frame_ms
 
@@ -86,7 +87,7 @@ def _print_times(default: Segmenter) -> _Times:
 
 
 def _reason(segmenter: Segmenter) -> str:
-    from graspcut.runtime.session import BACKEND_TITLES, BACKENDS
+    from graspcut.runtime.contract import BACKEND_TITLES, BACKENDS
 
     session = segmenter.session
     if session.device.startswith("cuda"):

@@ -40,7 +40,7 @@ def segment(
         threads: Processor threads; all that this process may use if not given.
     """
     from graspcut.cli.progress import frame_progress
-    from graspcut.runtime.hardware import usable_cores
+    from graspcut.runtime.cores import usable_cores
     from graspcut.segmentation.batch import SUMMARY_NAME, segment_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 

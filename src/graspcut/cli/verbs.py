@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cyclopts import App, Group
 
-import graspcut
+from graspcut.version import __version__
 
 _TASKS = ("See it work", "Segment", "Make data", "Train and measure", "Make it fast")
 
@@ -124,7 +124,7 @@ def build_app() -> App:
     app = App(
         name="graspcut",
         help="Cuts hands and the objects they hold out of depth frames.",
-        version=graspcut.__version__,
+        version=__version__,
         help_format="plaintext",
         help_epilogue="Every verb explains itself and has an example: graspcut segment --help",
     )

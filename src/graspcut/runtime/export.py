@@ -1,4 +1,4 @@
-"""Writes graphs that the engines of `session` run: ONNX and OpenVINO files, in four precisions.
+"""Writes graphs that the engines of `opening` run: ONNX and OpenVINO files, in four precisions.
 
 Every file says in its metadata what it is (`GraphDescription`). Weights that float16 holds exactly are stored as such,
 which loses nothing and halves the files of models from model folders.
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription
+from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription
 
 OPSET = 17
 _SMALLEST_STORED_AS_HALF = 64
@@ -163,7 +163,7 @@ def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) 
     """Writes the graph as PATH (.xml) and a .bin beside it; the .xml last, so that what is there is whole."""
     import openvino
 
-    from graspcut.runtime.openvino_session import shared_core
+    from graspcut.runtime.openvino_core import shared_core
 
     model = shared_core().read_model(onnx_bytes)
     description = _with_settings_of(description, {name for entry in model.inputs for name in entry.names})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from graspcut.runtime.cores import usable_cores
 from graspcut.runtime.model_folder import shipped_model_names
 
 _PACKAGES = ("graspcut", "numpy", "opencv-python-headless", "numba", "torch", "lightning", "onnxruntime", "openvino")
@@ -43,18 +44,6 @@ def describe_machine() -> MachineReport:
     versions = tuple((package, _version(package)) for package in _PACKAGES)
     backends = (_torch(), _onnxruntime(), _openvino())
     return MachineReport(tuple(machine), backends, versions, tuple(shipped_model_names()))
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def nvidia_driver_present() -> bool:
-    """Whether this machine may have a usable NVIDIA GPU; quick, imports nothing."""
-    return platform.system() == "Windows" or Path("/proc/driver/nvidia/version").exists()
 
 
 def _processor_info(key: str) -> str:
@@ -118,7 +107,7 @@ def _openvino() -> tuple[str, str]:
     try:
         import openvino  # noqa: F401  # the next line would find a module that was imported before
 
-        from graspcut.runtime.openvino_session import shared_core
+        from graspcut.runtime.openvino_core import shared_core
     except ImportError:
         return ("OpenVINO", "not installed; optional: pip install 'graspcut[openvino]'")
     return ("OpenVINO", ", ".join(shared_core().available_devices) or "no devices")

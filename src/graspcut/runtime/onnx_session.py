@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from graspcut.runtime.hardware import usable_cores
-from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription, as_declared
+from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
+from graspcut.runtime.cores import usable_cores
 
 _TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(uint16)": np.dtype(np.uint16)}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,22 +13,12 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from graspcut.runtime.hardware import usable_cores
-from graspcut.runtime.session import METADATA_KEY, BackendError, GraphDescription, as_declared
+from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
+from graspcut.runtime.cores import usable_cores
+from graspcut.runtime.openvino_core import shared_core
 
 MOST_COMPILED = 4
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
-
-
-@functools.cache
-def shared_core() -> openvino.Core:
-    """OpenVINO's only core in this process; it is never closed.
-
-    Each core gives the thread that makes it a signal stack and, when it is closed, the one it found before. Two cores
-    closed in the order they were made leave a stack that is no more, and the next signal (Ctrl-C, the end of a child
-    process) ends the program with a segmentation fault.
-    """
-    return openvino.Core()
 
 
 class OpenVinoSession:

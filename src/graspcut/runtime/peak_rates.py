@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.runtime.session import is_installed
+from graspcut.runtime.engines import is_installed
 
 if TYPE_CHECKING:
     import openvino
@@ -150,7 +150,7 @@ def peak_model(convolution: PeakConvolution, precision: str) -> openvino.Model:
 
 def _openvino_rate(convolution: PeakConvolution, precision: str, threads: int) -> tuple[float, str] | None:
     """Rate and kernel, or None where the convolutions ran in another precision."""
-    from graspcut.runtime.openvino_session import shared_core
+    from graspcut.runtime.openvino_core import shared_core
 
     compiled = shared_core().compile_model(
         peak_model(convolution, precision),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graspcut.runtime.session import PRECISIONS, BackendError
+from graspcut.runtime.contract import PRECISIONS, BackendError
 
 MOST_PREPARED = 4
 _WARM_UP_RUNS = 3

@@ -24,7 +24,7 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_json, read_single_channel, write_image_atomically, write_json_atomically
 from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.labels import HAND, OBJECT
-from graspcut.runtime.hardware import usable_cores
+from graspcut.runtime.cores import usable_cores
 from graspcut.segmentation.pipeline import LimitedCalls, run_in_threads
 
 SUMMARY_NAME = "summary.json"

@@ -17,17 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graspcut import __version__
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import LABEL_NAMES
 from graspcut.nn.folding import replace_small_deconvolutions
 from graspcut.runtime import export as graphs
-from graspcut.runtime.session import BackendError, GraphDescription, require
+from graspcut.runtime.contract import BackendError, GraphDescription
+from graspcut.runtime.engines import require
 from graspcut.segmentation.graph import INPUT_NAMES, OUTPUT_NAMES, SegmentationGraph
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import TASK, Segmenter, load_network
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.version import __version__
 
 FORMATS = ("onnx", "openvino")
 LARGEST_INT8_LOSS = 0.5

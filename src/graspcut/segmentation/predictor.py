@@ -23,7 +23,9 @@ from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth
 from graspcut.labels import LABEL_NAMES
-from graspcut.runtime.hardware import nvidia_driver_present
+from graspcut.runtime.contract import BACKEND_TITLES, BACKENDS, PRECISIONS, BackendError, GraphDescription, Session
+from graspcut.runtime.cores import nvidia_driver_present
+from graspcut.runtime.engines import installed_backends, is_installed, known_backend, require
 from graspcut.runtime.model_folder import (
     ModelFolderError,
     find_model_folder,
@@ -31,19 +33,7 @@ from graspcut.runtime.model_folder import (
     load_model_config,
     load_model_folder,
 )
-from graspcut.runtime.session import (
-    BACKEND_TITLES,
-    BACKENDS,
-    PRECISIONS,
-    BackendError,
-    GraphDescription,
-    Session,
-    installed_backends,
-    is_installed,
-    known_backend,
-    open_graph_file,
-    require,
-)
+from graspcut.runtime.opening import open_graph_file
 from graspcut.segmentation.result import Segmentation
 
 if TYPE_CHECKING:

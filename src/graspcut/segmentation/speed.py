@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from graspcut.runtime.contract import BackendError
 from graspcut.runtime.hardware import describe_machine
 from graspcut.runtime.peak_rates import PeakRates, measure_peak_rates
-from graspcut.runtime.session import BackendError
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.speed_candidates import Candidate, SpeedConfig, candidate_rows
 from graspcut.segmentation.timing import MemoryGrowth, ProgressCallback, example_frame, memory_growth
@@ -40,8 +40,8 @@ class Row:
 
     Attributes:
         network: its title.
-        backend: one of `graspcut.runtime.session.BACKENDS`.
-        precision: one of `graspcut.runtime.session.PRECISIONS`.
+        backend: one of `graspcut.runtime.contract.BACKENDS`.
+        precision: one of `graspcut.runtime.contract.PRECISIONS`.
         is_reference: ratios are taken to this row.
         missing: why it was not timed; empty if it was.
         times_ms: of every counted call.

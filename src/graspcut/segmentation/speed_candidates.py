@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import focal_length_px
+from graspcut.runtime.contract import BACKEND_TITLES, BackendError
+from graspcut.runtime.engines import is_installed
 from graspcut.runtime.model_folder import find_model_folder, graph_file, load_model_config
 from graspcut.runtime.peak_rates import PeakConvolution
-from graspcut.runtime.session import BACKEND_TITLES, BackendError, is_installed
 from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter, check_model_config, load_network
 from graspcut.segmentation.timing import example_frame
 from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -111,7 +112,7 @@ class Candidate:
 
 
 class PlainSession:
-    """A network in PyTorch as it was written; see `graspcut.runtime.session.Session`.
+    """A network in PyTorch as it was written; see `graspcut.runtime.contract.Session`.
 
     Args:
         network: one of `graspcut.segmentation.models`.

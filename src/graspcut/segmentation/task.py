@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from graspcut import __version__
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.model_folder import save_model_folder
 from graspcut.segmentation.data import SegmentationBatch
 from graspcut.segmentation.losses import contour_loss, parameter_penalty, weighted_cross_entropy
 from graspcut.segmentation.metrics import ConfusionCounts, scores_of_matrix
 from graspcut.segmentation.models import MODELS, build_model, model_config
+from graspcut.version import __version__
 
 PAPER_STEPS_PER_EPOCH = 11_680  # 46,720 training frames in batches of 4
 

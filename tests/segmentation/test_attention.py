@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from graspcut.nn.blocks import resize_to
 from graspcut.nn.counting import count_parameters
-from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet, resize_to
+from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 
 SIZES = ((32, 48), (16, 24), (8, 12), (4, 6), (4, 6), (4, 6))
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from graspcut.nn.blocks import LightContext
 from graspcut.nn.counting import count_macs, count_parameters
 from graspcut.segmentation.losses import contour_loss, weighted_cross_entropy
 from graspcut.segmentation.models import (
@@ -24,7 +25,6 @@ from graspcut.segmentation.models import (
     build_model,
     model_config,
 )
-from graspcut.segmentation.models.dense_attention_small import LightContext
 
 NETWORKS = tuple(MODELS)
 SMALL_FORMS: tuple[dict[str, Any], ...] = (

@@ -51,12 +51,19 @@ class ResNetTrunk(nn.Module):
         input_channels: 1 for depth, 3 for colour, 4 for colour with a trimap.
         output_stride: 8, 16 or 32.
 
+    Attributes:
+        channels: of the five levels.
+        strides: of the five levels.
+
     Raises:
         ValueError: another depth or output stride.
     """
 
+    channels = LEVEL_CHANNELS
+
     def __init__(self, depth: int = 50, input_channels: int = 3, output_stride: int = 32) -> None:
         super().__init__()
+        self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         if depth not in STAGE_BLOCKS:
             raise ValueError(f"ResNet depth is {depth}, expected one of {sorted(STAGE_BLOCKS)}")
         if output_stride not in (8, 16, 32):

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from graspcut.labels import BACKGROUND
 from graspcut.nn.folding import fold_batch_norm, replace_small_deconvolutions
+from graspcut.nn.working_scale import WorkingScale
 from graspcut.runtime.torch_session import TorchSession
-from graspcut.segmentation.models.working_scale import WorkingScale
 
 INPUT_NAMES = ("depth_mm", "focal_px")
 OUTPUT_NAMES = ("labels", "probabilities")

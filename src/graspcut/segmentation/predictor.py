@@ -5,7 +5,7 @@
     result = segmenter(depth_mm, camera)           # an array in millimetres
 
 Frames may have any size. Networks trained at one scale run at that scale and their result is brought back to every
-original pixel (see `models/working_scale.py`), so the focal length matters: give the camera where it is known.
+original pixel (see `nn/working_scale.py`), so the focal length matters: give the camera where it is known.
 
 Nothing here imports torch unless the PyTorch back end is chosen.
 """

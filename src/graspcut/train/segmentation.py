@@ -15,6 +15,7 @@ from torch import nn
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
+from graspcut.nn.working_scale import working_size
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.augmentation import AugmentationConfig
 from graspcut.segmentation.data import (
@@ -25,7 +26,6 @@ from graspcut.segmentation.data import (
     View,
 )
 from graspcut.segmentation.models import build_model
-from graspcut.segmentation.models.working_scale import working_size
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SensorName, SynthConfig
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graspcut.nn.blocks import resize_to
+
 ATTENTION_FORMS = ("gate", "mul", "concat", "none")
 LEVELS = 6
 
@@ -38,27 +40,6 @@ class SqueezeNet(nn.Module):
         reduced = functional.relu(self.reduce_norm(self.reduce(level)), inplace=True)
         squeezed: Tensor = self.spread_norm(self.spread(reduced))
         return squeezed
-
-
-def resize_to(features: Tensor, size: Sequence[int], antialias: bool = False) -> Tensor:
-    """Bilinear resize (align_corners False) of (B, C, h, w) to (B, C, *size); the same tensor if it fits."""
-    if features.shape[-2] == size[0] and features.shape[-1] == size[1]:
-        return features
-    # Halving an even size bilinearly is the mean of 2x2 pixels, and pooling is the faster operation.
-    if features.shape[-2] == 2 * size[0] and features.shape[-1] == 2 * size[1] and not antialias:
-        return functional.avg_pool2d(features, 2)
-    # A whole factor is written as such, so that an exported graph holds for every size.
-    factor = size[0] // features.shape[-2]
-    if factor > 1 and factor * features.shape[-2] == size[0] and factor * features.shape[-1] == size[1]:
-        return functional.interpolate(features, scale_factor=float(factor), mode="bilinear", align_corners=False)
-    factor = features.shape[-2] // size[0]
-    if factor > 1 and features.shape[-2] == factor * size[0] and features.shape[-1] == factor * size[1]:
-        return functional.interpolate(
-            features, scale_factor=1.0 / float(factor), mode="bilinear", align_corners=False, antialias=antialias
-        )
-    return functional.interpolate(
-        features, size=(int(size[0]), int(size[1])), mode="bilinear", align_corners=False, antialias=antialias
-    )
 
 
 class DenseAttention(nn.Module):

@@ -12,32 +12,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from graspcut.nn.blocks import crop_to, deconvolution
+
 STRIDES = (1, 1, 2, 2, 2, 2)
-
-
-def deconvolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Bias-free transposed convolution that multiplies the size by `stride`, batch norm, ReLU."""
-    kernel = 3 if stride == 1 else 4
-    return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-def crop_to(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Cut the surplus row or column below and to the right, left by doubling a size that was rounded up."""
-    if features.shape[-2] == size[0] and features.shape[-1] == size[1]:
-        return features
-    return features[..., : int(size[0]), : int(size[1])]
 
 
 class AttentionDecoder(nn.Module):
     """Six skips, finest first -> logits at the input's size.
 
     With six widths the last deconvolution is followed by batch norm, ReLU and the 1x1 convolution, as in the paper.
-    With
-    five widths it has no activation, so that the 1x1 convolution behind it is part of it: one linear layer to the
+    With five widths it has no activation, so that the 1x1 convolution behind it is part of it: one linear layer to the
     classes. That saves every operation on many channels at full resolution, 40 % of the time of a training step of a
     small network.
 

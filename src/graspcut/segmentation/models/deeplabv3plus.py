@@ -32,6 +32,8 @@ class DeepLabV3PlusConfig:
         decoder_width: channels of the decoder's convolutions.
         decoder_convolutions: number of 3x3 convolutions; two in the paper, one in some public code.
         aspp_dropout: dropout after the ASPP projection.
+        working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
+            476); None takes every frame as it is.
     """
 
     classes: int = 3
@@ -43,6 +45,7 @@ class DeepLabV3PlusConfig:
     decoder_width: int = 256
     decoder_convolutions: int = 2
     aspp_dropout: float = 0.1
+    working_focal_px: float | None = 480.0
 
     def __post_init__(self) -> None:
         if self.decoder_convolutions < 1:

@@ -42,6 +42,8 @@ class DenseAttentionSegConfig:
         recursive_attention: False: resize every level on its own, as the text says; True: resize the running product.
         antialias: low-pass before attention maps are reduced.
         aspp_dropout: dropout after the ASPP projection.
+        working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
+            476); None takes every frame as it is.
     """
 
     classes: int = 3
@@ -55,6 +57,7 @@ class DenseAttentionSegConfig:
     recursive_attention: bool = False
     antialias: bool = False
     aspp_dropout: float = 0.1
+    working_focal_px: float | None = 480.0
 
     def __post_init__(self) -> None:
         if self.attention not in ATTENTION_FORMS:

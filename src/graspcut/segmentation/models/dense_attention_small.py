@@ -18,14 +18,12 @@ Deviations, with the reason:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from graspcut.nn.depth_encoding import build_encoding
+from graspcut.nn.encoders import LightEncoder
 from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
 
@@ -71,81 +69,6 @@ class DenseAttentionSmallConfig:
             )
 
 
-def convolution_bn_relu(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1
-) -> nn.Sequential:
-    """Bias-free convolution that keeps the size (over `stride`, rounded up), batch norm, ReLU."""
-    padding = dilation * (kernel // 2)
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
-class ResidualBlock(nn.Module):
-    """x -> ReLU(x + BN(conv3x3(ReLU(BN(conv3x3(x)))))), channels and size kept."""
-
-    def __init__(self, channels: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = convolution_bn_relu(channels, channels, dilation=dilation)
-        self.second = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        return functional.relu(features + self.norm(self.second(self.first(features))))
-
-
-class LightContext(nn.Module):
-    """A light ASPP: a 1x1 branch, dilated 3x3 branches and image pooling, joined by a 1x1 convolution.
-
-    The pooled branch has a bias instead of batch norm, so that one image per batch can be trained on.
-    """
-
-    def __init__(self, inputs: int, outputs: int, dilations: Sequence[int]) -> None:
-        super().__init__()
-        branch = outputs // 2
-        self.point = convolution_bn_relu(inputs, branch, kernel=1)
-        self.dilated = nn.ModuleList(convolution_bn_relu(inputs, branch, dilation=dilation) for dilation in dilations)
-        self.pooled = nn.Conv2d(inputs, branch, 1)
-        self.project = convolution_bn_relu(branch * (2 + len(dilations)), outputs, kernel=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
-        pooled = functional.relu(self.pooled(features.mean(dim=(2, 3), keepdim=True)))
-        branches = [self.point(features), *(branch(features) for branch in self.dilated)]
-        joined = torch.cat([*branches, pooled.expand(-1, -1, *features.shape[-2:])], dim=1)
-        projected: Tensor = self.project(joined)
-        return projected
-
-
-class LightEncoder(nn.Module):
-    """Depth encoding -> six levels with strides 2, 4, 8, 16, 16 (dilated), 16 (context). Sizes are rounded up."""
-
-    def __init__(self, inputs: int, config: DenseAttentionSmallConfig) -> None:
-        super().__init__()
-        levels: list[nn.Module] = []
-        channels = inputs
-        for number, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True), start=1):
-            dilation = 2 if number == 5 else 1
-            layers: list[nn.Module] = [convolution_bn_relu(channels, width, stride=1 if number == 5 else 2)]
-            layers += [ResidualBlock(width, dilation) for _ in range(blocks)]
-            levels.append(nn.Sequential(*layers))
-            channels = width
-        levels.append(LightContext(channels, config.context_width, config.context_dilations))
-        self.levels = nn.ModuleList(levels)
-        self.channels = (*config.widths, config.context_width)
-
-    def forward(self, encoded: Tensor) -> list[Tensor]:
-        """Map (B, inputs, H, W) to the six levels, finest first."""
-        outputs: list[Tensor] = []
-        for level in self.levels:
-            encoded = level(encoded)
-            outputs.append(encoded)
-        return outputs
-
-
 class DenseAttentionSmall(nn.Module):
     """Depth -> class logits at the working scale (see the module and `DenseAttentionSmallConfig`)."""
 
@@ -153,7 +76,13 @@ class DenseAttentionSmall(nn.Module):
         super().__init__()
         self.config = config if config is not None else DenseAttentionSmallConfig()
         self.encoding = build_encoding(self.config.encoding)
-        self.encoder = LightEncoder(self.encoding.channels, self.config)
+        self.encoder = LightEncoder(
+            self.encoding.channels,
+            self.config.widths,
+            self.config.blocks,
+            self.config.context_width,
+            self.config.context_dilations,
+        )
         k = self.config.squeeze_width
         self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in self.encoder.channels)
         self.attention = DenseAttention(self.config.attention, recursive=self.config.recursive_attention)

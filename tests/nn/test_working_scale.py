@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graspcut.segmentation.models.working_scale import (
+from graspcut.nn.working_scale import (
     AxisSampling,
     WorkingScale,
     axis_sampling,
@@ -185,14 +185,17 @@ def test_upsampling_is_bilinear_on_a_flat_surface() -> None:
     assert torch.allclose(flat[..., 4, 5], between, atol=0.06)
 
 
-def test_upsampling_equals_a_loop_over_pixels() -> None:
+@pytest.mark.parametrize("sum_to_one", [True, False])
+def test_upsampling_equals_a_loop_over_pixels(sum_to_one: bool) -> None:
     generator = torch.Generator().manual_seed(4)
-    probabilities = torch.softmax(torch.randn(1, 3, 16, 16, generator=generator).double(), dim=1)
+    probabilities = torch.randn(1, 3, 16, 16, generator=generator).double()
+    if sum_to_one:
+        probabilities = torch.softmax(probabilities, dim=1)
     working_depth = torch.rand(1, 1, 16, 16, generator=generator).double() * 40 + 500
     depth = torch.rand(1, 1, 19, 24, generator=generator).double() * 40 + 500
     depth[..., 3, 4] = working_depth[..., 5, 6] = 0.0
     rows, columns = sampling(19, 13), sampling(24, 16)
-    found = guided_upsample(probabilities, working_depth, depth, rows, columns, edge_mm=12.0)
+    found = guided_upsample(probabilities, working_depth, depth, rows, columns, edge_mm=12.0, sum_to_one=sum_to_one)
     for row in range(19):
         for column in range(24):
             total, mixed = 0.0, torch.zeros(3).double()
@@ -208,6 +211,16 @@ def test_upsampling_equals_a_loop_over_pixels() -> None:
 def _neighbours(axis: AxisSampling, pixel: int) -> list[tuple[int, float]]:
     share = float(axis.fraction[pixel])
     return [(int(axis.lower[pixel]), 1 - share), (int(axis.upper[pixel]), share)]
+
+
+def test_a_single_map_that_is_no_probability_comes_back() -> None:
+    class _Distance(nn.Module):
+        def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
+            return depth_mm / 10.0 - 30.0
+
+    depth = torch.full((1, 1, 95, 130), 500.0)
+    found = WorkingScale(_Distance(), 240.0, activation=torch.abs, sum_to_one=False)(depth, torch.tensor([480.0]))
+    torch.testing.assert_close(found, torch.full((1, 1, 95, 130), 20.0))
 
 
 def test_invalid_neighbours_count_little() -> None:

@@ -1,9 +1,9 @@
-"""Frames of any size and focal length -> the scale a network was trained at -> probabilities for every original pixel.
+"""Frames of any size and focal length -> the scale a network was trained at -> maps for every original pixel.
 
 Scale decides more than anything else: an early network trained at 320x240 lost 19 points of mean IOU at 640x480. So
-the network always runs at one focal length in pixels, and class probabilities come back by joint upsampling: each
-original pixel takes the four network pixels around it, weighted bilinearly and by how well their depth agrees with its
-own (Kopf et al., "Joint Bilateral Upsampling", 2007, on two-by-two windows).
+the network always runs at one focal length in pixels, and its maps (class probabilities, mattes, heat maps) come back
+by joint upsampling: each original pixel takes the four network pixels around it, weighted bilinearly and by how well
+their depth agrees with its own (Kopf et al., "Joint Bilateral Upsampling", 2007, on two-by-two windows).
 
 Everything here is tensor operations, sizes included, so that a graph traced once holds for every size and focal length
 (see `graspcut.segmentation.graph`).
@@ -11,6 +11,7 @@ Everything here is tensor operations, sizes included, so that a graph traced onc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -169,48 +170,53 @@ def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, su
 
 
 def guided_upsample(
-    probabilities: Tensor,
+    maps: Tensor,
     working_depth_mm: Tensor,
     depth_mm: Tensor,
     rows: AxisSampling,
     columns: AxisSampling,
     edge_mm: float = 12.0,
+    *,
+    sum_to_one: bool = True,
 ) -> Tensor:
-    """Joint upsampling of class probabilities, guided by depth.
+    """Joint upsampling of maps, guided by depth.
 
     Args:
-        probabilities: (B, C, h, w), sums of 1.
-        working_depth_mm: (B, 1, h, w) depth the probabilities belong to.
+        maps: (B, C, h, w), any number of maps.
+        working_depth_mm: (B, 1, h, w) depth the maps belong to.
         depth_mm: (B, 1, H, W) depth of the frame.
         rows, columns: from `axis_sampling` (H, h) and (W, w).
         edge_mm: depth difference at which a neighbour counts half.
+        sum_to_one: the maps are probabilities of classes that exclude each other. The first one is then what the others
+            leave and need not travel.
 
     Returns:
-        (B, C, H, W) probabilities. An invalid neighbour has depth 0 and so counts next to nothing for a valid pixel.
+        (B, C, H, W) maps. An invalid neighbour has depth 0 and so counts next to nothing for a valid pixel.
     """
     guide = depth_mm / edge_mm
-    # The first class is what the others leave, so it need not travel.
-    others_low, guide_low = probabilities[:, 1:], working_depth_mm / edge_mm
+    low, guide_low = maps[:, 1:] if sum_to_one else maps, working_depth_mm / edge_mm
     row_shares = ((rows.lower, 1.0 - rows.fraction), (rows.upper, rows.fraction))
     # A frame that was not resampled comes back as it is.
     floor = _FLOOR * ((rows.fraction > 0).any() | (columns.fraction > 0).any()).float()
-    total, mixed = torch.zeros_like(guide), torch.zeros_like(others_low[:, :, :1, :1])
+    total, mixed = torch.zeros_like(guide), torch.zeros_like(low[:, :, :1, :1])
     for column_index, column_weight in ((columns.lower, 1.0 - columns.fraction), (columns.upper, columns.fraction)):
         # Columns first, while there are few rows: whole rows are then copied, which is quick.
-        others_spread = others_low.index_select(3, column_index)
+        spread = low.index_select(3, column_index)
         guide_spread = guide_low.index_select(3, column_index)
         for row_index, row_weight in row_shares:
             apart = guide - guide_spread.index_select(2, row_index)
             # The floor lets a neighbour on the right surface win against a nearer one on the wrong surface.
             share = row_weight.reshape(1, 1, -1, 1) * column_weight.reshape(1, 1, 1, -1) + floor
             weight = share / (1.0 + apart * apart)
-            mixed = mixed + others_spread.index_select(2, row_index) * weight
+            mixed = mixed + spread.index_select(2, row_index) * weight
             total = total + weight
-    others = mixed / total
-    first = 1.0 - others[:, :1]
-    for label in range(1, others.shape[1]):
-        first = first - others[:, label : label + 1]
-    return torch.cat((first, others), dim=1)
+    full = mixed / total
+    if not sum_to_one:
+        return full
+    first = 1.0 - full[:, :1]
+    for label in range(1, full.shape[1]):
+        first = first - full[:, label : label + 1]
+    return torch.cat((first, full), dim=1)
 
 
 @dataclass(frozen=True)
@@ -227,33 +233,51 @@ class ScalePlan:
     focal_px: Tensor
 
 
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Softmax over the maps."""
+    return torch.softmax(logits, dim=1)
+
+
 class WorkingScale(nn.Module):
-    """Runs a segmentation network at its working scale, on frames of any size.
+    """Runs a network at its working scale, on frames of any size.
 
     Networks get whole multiples of 16 pixels, their stride: then every level has exactly half the size of the one
     before.
 
     Args:
-        core: network with `forward(depth_mm, focal_px) -> logits`.
+        core: network with `forward(depth_mm, focal_px) -> maps at the size of the depth`.
         working_focal_px: focal length in pixels at which `core` was trained; None runs it at the frame's own scale.
         edge_mm: see `guided_upsample`.
+        activation: what becomes of the core's maps before they are brought back; the default makes class logits
+            probabilities.
+        sum_to_one: whether the activated maps do; see `guided_upsample`.
     """
 
-    def __init__(self, core: nn.Module, working_focal_px: float | None = 240.0, edge_mm: float = 12.0) -> None:
+    def __init__(
+        self,
+        core: nn.Module,
+        working_focal_px: float | None = 240.0,
+        edge_mm: float = 12.0,
+        *,
+        activation: Callable[[Tensor], Tensor] = class_probabilities,
+        sum_to_one: bool = True,
+    ) -> None:
         super().__init__()
+        self.activation = activation
+        self.sum_to_one = sum_to_one
         self.core = core
         self.working_focal_px = working_focal_px
         self.edge_mm = edge_mm
 
     def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
-        """Class probabilities of depth frames.
+        """Maps of depth frames.
 
         Args:
             depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data.
             focal_px: (1,) or (B,) float32 pixels, the same for all frames of the batch.
 
         Returns:
-            (B, classes, H, W) float32 probabilities.
+            (B, C, H, W) float32 maps, activated.
 
         Raises:
             ValueError: focal lengths differ within the batch, or are not positive (not checked in a traced graph).
@@ -294,13 +318,20 @@ class WorkingScale(nn.Module):
         """
         count = depth_mm.shape[0]
         if plan is None:
-            return torch.softmax(self.core(depth_mm, focal_px.expand(count)).float(), dim=1)
+            return self.activation(self.core(depth_mm, focal_px.expand(count)).float())
         working_depth_mm = sample_depth(depth_mm, plan.rows, plan.columns)
-        logits = self.core(working_depth_mm, plan.focal_px.expand(count))
-        probabilities = torch.softmax(logits.float(), dim=1)
+        maps = self.activation(self.core(working_depth_mm, plan.focal_px.expand(count)).float())
         if self.working_focal_px is None:
-            return probabilities[..., : depth_mm.shape[-2], : depth_mm.shape[-1]]
-        return guided_upsample(probabilities, working_depth_mm, depth_mm, plan.rows, plan.columns, self.edge_mm)
+            return maps[..., : depth_mm.shape[-2], : depth_mm.shape[-1]]
+        return guided_upsample(
+            maps,
+            working_depth_mm,
+            depth_mm,
+            plan.rows,
+            plan.columns,
+            self.edge_mm,
+            sum_to_one=self.sum_to_one,
+        )
 
 
 def _check_focal_lengths(focal_px: Tensor) -> None:

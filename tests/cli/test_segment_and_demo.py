@@ -14,7 +14,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.images import read_image, write_image_atomically
 from graspcut.frames.recording import RecordingWriter
 from graspcut.labels import LABEL_COLOURS, LABEL_NAMES
-from graspcut.runtime import session
+from graspcut.runtime import engines
 from graspcut.runtime.contract import BACKEND_TITLES
 from graspcut.runtime.engines import installed_backends
 from graspcut.runtime.model_folder import save_model_folder
@@ -158,6 +158,6 @@ def test_doctor_times_every_installed_back_end(
 
 
 def test_doctor_says_what_cannot_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "is_installed", lambda backend: False)
+    monkeypatch.setattr(engines, "is_installed", lambda backend: False)
     assert run("doctor") == 0
     assert "none can run" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from torch import nn
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
-from graspcut.runtime import session as sessions
+from graspcut.runtime import contract as sessions
 from graspcut.runtime.contract import BackendError, GraphDescription
 from graspcut.runtime.export import with_half_weights
 from graspcut.runtime.openvino_core import shared_core

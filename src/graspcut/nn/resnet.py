@@ -1,4 +1,4 @@
-"""ResNet-50 and ResNet-101 trunks with a choice of input channels and output stride.
+"""ResNet-50, ResNet-101 and ResNet-152 trunks with a choice of input channels and output stride.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", 2016, in the later form with the stride in the 3x3
 convolution ("v1.5"). Parameter names are torchvision's (conv1, bn1, layer1.0.conv1, ..., downsample.0,
@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-STAGE_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STAGE_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 LEVEL_CHANNELS = (64, 256, 512, 1024, 2048)
 _EXPANSION = 4
 
@@ -47,35 +47,35 @@ class ResNetTrunk(nn.Module):
     """The convolutional part of a ResNet, returning all five levels.
 
     Args:
-        depth: 50 or 101.
+        depth: 50, 101 or 152.
         input_channels: 1 for depth, 3 for colour, 4 for colour with a trimap.
         output_stride: 8, 16 or 32.
+        width: channels of the stem; 64 in the paper, fewer for comparisons on small machines.
 
     Attributes:
-        channels: of the five levels.
+        channels: of the five levels: width times 1, 4, 8, 16, 32.
         strides: of the five levels.
 
     Raises:
         ValueError: another depth or output stride.
     """
 
-    channels = LEVEL_CHANNELS
-
-    def __init__(self, depth: int = 50, input_channels: int = 3, output_stride: int = 32) -> None:
+    def __init__(self, depth: int = 50, input_channels: int = 3, output_stride: int = 32, *, width: int = 64) -> None:
         super().__init__()
         self.strides = tuple(min(stride, output_stride) for stride in (2, 4, 8, 16, 32))
         if depth not in STAGE_BLOCKS:
             raise ValueError(f"ResNet depth is {depth}, expected one of {sorted(STAGE_BLOCKS)}")
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output stride is {output_stride}, expected 8, 16 or 32")
-        self.conv1 = nn.Conv2d(input_channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self._inputs, self._stride, self._dilation = 64, 4, 1
+        self.channels = tuple(width * channels // LEVEL_CHANNELS[0] for channels in LEVEL_CHANNELS)
+        self.conv1 = nn.Conv2d(input_channels, width, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self._inputs, self._stride, self._dilation = width, 4, 1
         blocks = STAGE_BLOCKS[depth]
-        self.layer1 = self._stage(64, blocks[0], stride=1, output_stride=output_stride)
-        self.layer2 = self._stage(128, blocks[1], stride=2, output_stride=output_stride)
-        self.layer3 = self._stage(256, blocks[2], stride=2, output_stride=output_stride)
-        self.layer4 = self._stage(512, blocks[3], stride=2, output_stride=output_stride)
+        self.layer1 = self._stage(width, blocks[0], stride=1, output_stride=output_stride)
+        self.layer2 = self._stage(2 * width, blocks[1], stride=2, output_stride=output_stride)
+        self.layer3 = self._stage(4 * width, blocks[2], stride=2, output_stride=output_stride)
+        self.layer4 = self._stage(8 * width, blocks[3], stride=2, output_stride=output_stride)
         self._initialise()
 
     def _stage(self, width: int, count: int, stride: int, output_stride: int) -> nn.Sequential:

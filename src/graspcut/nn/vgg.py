@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-STAGE_CHANNELS = (64, 128, 256, 512, 512)
+STAGE_WIDTHS = (1, 2, 4, 8, 8)
 STAGE_CONVOLUTIONS = (2, 2, 3, 3, 3)
 
 
@@ -26,27 +26,38 @@ class VGG16Trunk(nn.Module):
         first_padding: border of the first convolution; 1, or 100 as in FCN (Long et al. 2015).
         ceil_mode: whether the pools round sizes up, as Caffe does.
         output_stride: of conv5: 16, or 8 with a dilated conv5.
+        width: channels of the first stage; 64 in the paper, fewer for comparisons on small machines.
+
+    Attributes:
+        channels: of the five stages: width times 1, 2, 4, 8, 8.
 
     Raises:
         ValueError: another output stride.
     """
 
     def __init__(
-        self, input_channels: int = 3, *, first_padding: int = 1, ceil_mode: bool = False, output_stride: int = 16
+        self,
+        input_channels: int = 3,
+        *,
+        first_padding: int = 1,
+        ceil_mode: bool = False,
+        output_stride: int = 16,
+        width: int = 64,
     ) -> None:
         super().__init__()
         if output_stride not in (8, 16):
             raise ValueError(f"output stride is {output_stride}, expected 8 or 16")
-        self.dilated = output_stride == 8
+        self.channels = tuple(width * factor for factor in STAGE_WIDTHS)
+        dilated = output_stride == 8
         layers: list[nn.Module] = []
         channels = input_channels
-        for stage, (width, count) in enumerate(zip(STAGE_CHANNELS, STAGE_CONVOLUTIONS, strict=True)):
-            dilation = 2 if self.dilated and stage == 4 else 1
+        for stage, (outputs, count) in enumerate(zip(self.channels, STAGE_CONVOLUTIONS, strict=True)):
+            dilation = 2 if dilated and stage == 4 else 1
             for number in range(count):
                 padding = first_padding if stage == number == 0 else dilation
-                layers += [nn.Conv2d(channels, width, 3, padding=padding, dilation=dilation), nn.ReLU(inplace=True)]
-                channels = width
-            layers.append(nn.MaxPool2d(2, 1 if self.dilated and stage == 3 else 2, ceil_mode=ceil_mode))
+                layers += [nn.Conv2d(channels, outputs, 3, padding=padding, dilation=dilation), nn.ReLU(inplace=True)]
+                channels = outputs
+            layers.append(nn.MaxPool2d(2, 1 if dilated and stage == 3 else 2, ceil_mode=ceil_mode))
         self.features = nn.Sequential(*layers)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -8,6 +8,7 @@ convolutions, classes, up by 4. Plain convolutions instead of separable ones, as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from graspcut.nn.aspp import ASPP
 from graspcut.nn.depth_encoding import build_encoding
-from graspcut.nn.resnet import LEVEL_CHANNELS, ResNetTrunk
+from graspcut.nn.resnet import ResNetTrunk
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class DeepLabV3PlusConfig:
         classes: number of output classes.
         encoding: name of the input encoding ("slab", "raw", "geometry").
         input_mean, input_std: the encoded input becomes (input - mean) / std.
-        depth: 50 or 101, the ResNet.
+        depth: 50, 101 or 152, the ResNet.
+        trunk_width: channels of the ResNet's stem; 64 in the paper, fewer for comparisons on small machines.
         low_level_width: channels layer1 is reduced to.
         decoder_width: channels of the decoder's convolutions.
         decoder_convolutions: number of 3x3 convolutions; two in the paper, one in some public code.
@@ -41,6 +43,7 @@ class DeepLabV3PlusConfig:
     input_mean: float = 0.0
     input_std: float = 1.0
     depth: int = 50
+    trunk_width: int = 64
     low_level_width: int = 48
     decoder_width: int = 256
     decoder_convolutions: int = 2
@@ -65,10 +68,10 @@ def _convolution_bn_relu(inputs: int, outputs: int, kernel: int) -> nn.Sequentia
 class DeepLabV3PlusHead(nn.Module):
     """ASPP and decoder: layer1 and layer4 features -> logits at the stride of layer1."""
 
-    def __init__(self, config: DeepLabV3PlusConfig) -> None:
+    def __init__(self, config: DeepLabV3PlusConfig, level_channels: Sequence[int]) -> None:
         super().__init__()
-        self.aspp = ASPP(LEVEL_CHANNELS[-1], dropout=config.aspp_dropout)
-        self.low_level = _convolution_bn_relu(LEVEL_CHANNELS[1], config.low_level_width, 1)
+        self.aspp = ASPP(level_channels[-1], dropout=config.aspp_dropout)
+        self.low_level = _convolution_bn_relu(level_channels[1], config.low_level_width, 1)
         layers: list[nn.Module] = []
         channels = 256 + config.low_level_width
         for _ in range(config.decoder_convolutions):
@@ -91,8 +94,10 @@ class DeepLabV3Plus(nn.Module):
         super().__init__()
         self.config = config if config is not None else DeepLabV3PlusConfig()
         self.encoding = build_encoding(self.config.encoding)
-        self.trunk = ResNetTrunk(self.config.depth, self.encoding.channels, output_stride=16)
-        self.head = DeepLabV3PlusHead(self.config)
+        self.trunk = ResNetTrunk(
+            self.config.depth, self.encoding.channels, output_stride=16, width=self.config.trunk_width
+        )
+        self.head = DeepLabV3PlusHead(self.config, self.trunk.channels)
 
     def forward(self, depth_mm: Tensor, focal_px: Tensor) -> Tensor:
         """Segment depth frames.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from graspcut.nn.aspp import ASPP
 from graspcut.nn.depth_encoding import build_encoding
-from graspcut.nn.resnet import LEVEL_CHANNELS, ResNetTrunk
+from graspcut.nn.resnet import ResNetTrunk
 from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
 
@@ -35,7 +35,8 @@ class DenseAttentionSegConfig:
         classes: number of output classes.
         encoding: name of the input encoding ("slab", "raw", "geometry").
         input_mean, input_std: the encoded input becomes (input - mean) / std; ImageNet weights expect a std of about 1.
-        depth: 50 or 101, the ResNet.
+        depth: 50, 101 or 152, the ResNet.
+        trunk_width: channels of the ResNet's stem; 64 in the paper, fewer for comparisons on small machines.
         squeeze_width: k, the output channels of every SqueezeNet.
         decoder_widths: output channels of the six deconvolutions.
         attention: "gate", "mul", "concat" or "none".
@@ -51,6 +52,7 @@ class DenseAttentionSegConfig:
     input_mean: float = 0.0
     input_std: float = 1.0
     depth: int = 50
+    trunk_width: int = 64
     squeeze_width: int = 64
     decoder_widths: tuple[int, ...] = (256, 256, 256, 128, 64, 32)
     attention: str = "gate"
@@ -73,10 +75,12 @@ class DenseAttentionSeg(nn.Module):
         super().__init__()
         self.config = config if config is not None else DenseAttentionSegConfig()
         self.encoding = build_encoding(self.config.encoding)
-        self.trunk = ResNetTrunk(self.config.depth, self.encoding.channels, output_stride=16)
-        self.aspp = ASPP(LEVEL_CHANNELS[-1], dropout=self.config.aspp_dropout)
+        self.trunk = ResNetTrunk(
+            self.config.depth, self.encoding.channels, output_stride=16, width=self.config.trunk_width
+        )
+        self.aspp = ASPP(self.trunk.channels[-1], dropout=self.config.aspp_dropout)
         k = self.config.squeeze_width
-        self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in (*LEVEL_CHANNELS, 256))
+        self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in (*self.trunk.channels, 256))
         self.attention = DenseAttention(
             self.config.attention, recursive=self.config.recursive_attention, antialias=self.config.antialias
         )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from graspcut.nn.blocks import LightContext, ResidualBlock, convolution_bn_relu
 from graspcut.nn.pretrained import load_pretrained
 from graspcut.nn.resnet import ResNetTrunk
-from graspcut.nn.vgg import STAGE_CHANNELS, VGG16Trunk
+from graspcut.nn.vgg import VGG16Trunk
 
 LIGHT_WIDTHS = (16, 24, 48, 96, 128)
 LIGHT_BLOCKS = (0, 1, 1, 1, 1)
@@ -80,8 +80,6 @@ class VGG16Encoder(VGG16Trunk):
         input_channels: channels in.
         output_stride: 16, or 8 with a dilated fifth stage.
     """
-
-    channels = STAGE_CHANNELS
 
     def __init__(self, input_channels: int = 3, output_stride: int = 16) -> None:
         super().__init__(input_channels, output_stride=output_stride)

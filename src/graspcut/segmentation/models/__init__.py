@@ -16,11 +16,17 @@ from graspcut.nn.working_scale import WorkingScale
 from graspcut.segmentation.models.deeplabv3plus import DeepLabV3Plus, DeepLabV3PlusConfig
 from graspcut.segmentation.models.dense_attention import DenseAttentionSeg, DenseAttentionSegConfig
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmall, DenseAttentionSmallConfig
+from graspcut.segmentation.models.fcn import FCN, FCNConfig
+from graspcut.segmentation.models.large_kernel_matters import LargeKernelMatters, LargeKernelMattersConfig
+from graspcut.segmentation.models.refinenet import RefineNet, RefineNetConfig
 
 MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "DenseAttentionSmall": (DenseAttentionSmall, DenseAttentionSmallConfig),
     "DenseAttentionSeg": (DenseAttentionSeg, DenseAttentionSegConfig),
     "DeepLabV3Plus": (DeepLabV3Plus, DeepLabV3PlusConfig),
+    "FCN": (FCN, FCNConfig),
+    "LargeKernelMatters": (LargeKernelMatters, LargeKernelMattersConfig),
+    "RefineNet": (RefineNet, RefineNetConfig),
 }
 
 # What the command line calls them.
@@ -42,6 +48,7 @@ def model_config(model: nn.Module) -> dict[str, Any]:
 
 
 __all__ = [
+    "FCN",
     "MODELS",
     "MODEL_NAMES",
     "DeepLabV3Plus",
@@ -50,6 +57,11 @@ __all__ = [
     "DenseAttentionSegConfig",
     "DenseAttentionSmall",
     "DenseAttentionSmallConfig",
+    "FCNConfig",
+    "LargeKernelMatters",
+    "LargeKernelMattersConfig",
+    "RefineNet",
+    "RefineNetConfig",
     "WorkingScale",
     "build_model",
     "model_config",

@@ -5,7 +5,7 @@ of the authors' released nets: VGG-16 with a border of 100 pixels and pools that
 zero-initialised scores, and bilinear deconvolutions whose results are cropped at fixed offsets.
 
 Choices (reference 2.1):
-    - The border of 100 makes any size possible and costs two thirds more; `border` 1 with a padded fc6 is the fast form,
+    - The border of 100 makes any size possible and costs two thirds more; `border` 1 with a padded fc6 is the fast one,
       with the offsets that keep the scores in place.
     - Deconvolutions are dense over classes and start as bilinear interpolation of each class alone; they are trained,
       as in the paper's text (the released nets keep them fixed: `fixed_upsampling`).
@@ -52,6 +52,8 @@ class FCNConfig:
         fixed_upsampling: whether the deconvolutions stay bilinear.
         at_once: FCN-8s trained in one go: pool4 is multiplied by 0.01 and pool3 by 0.0001 before their scores. The
             paper's staged nets, each started from the coarser one, have no such factor.
+        working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
+            476); None takes every frame as it is.
     """
 
     classes: int = 3
@@ -65,6 +67,7 @@ class FCNConfig:
     dropout: float = 0.5
     fixed_upsampling: bool = False
     at_once: bool = False
+    working_focal_px: float | None = 480.0
 
     def __post_init__(self) -> None:
         if (self.border, self.stride) not in _OFFSETS:

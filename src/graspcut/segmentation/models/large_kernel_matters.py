@@ -1,8 +1,8 @@
 """Large Kernel Matters, or GCN, a baseline of DenseAttentionSeg.
 
-Source: Peng et al., "Large Kernel Matters: Improve Semantic Segmentation by Global Convolutional Network", 2017, section
-3: a global convolutional network (separable k x k kernels in two orders) on each ResNet stage, boundary refinement by
-residual blocks, scores that are doubled and added from coarse to fine.
+Source: Peng et al., "Large Kernel Matters: Improve Semantic Segmentation by Global Convolutional Network", 2017,
+section 3: a global convolutional network (separable k x k kernels in two orders) on each ResNet stage, boundary
+refinement by residual blocks, scores that are doubled and added from coarse to fine.
 
 Choices (reference 2.2): ResNet-50 for comparability; k = 9 as the DenseAttentionSeg paper says; as many channels as
 classes; doubling by learned deconvolutions, or bilinear. Input: see `DenseAttentionSeg`.
@@ -36,6 +36,8 @@ class LargeKernelMattersConfig:
         kernel: k, odd.
         score_width: channels between; None for as many as classes.
         learned_upsampling: deconvolutions (kernel 4, stride 2), or bilinear interpolation.
+        working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
+            476); None takes every frame as it is.
     """
 
     classes: int = 3
@@ -47,6 +49,7 @@ class LargeKernelMattersConfig:
     kernel: int = 9
     score_width: int | None = None
     learned_upsampling: bool = True
+    working_focal_px: float | None = 480.0
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:

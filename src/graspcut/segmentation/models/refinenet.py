@@ -37,6 +37,8 @@ class RefineNetConfig:
         chained_poolings: poolings in each chain.
         output_units: residual units after each chain.
         dropout: on the two coarsest stages and before the classifier.
+        working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
+            476); None takes every frame as it is.
     """
 
     classes: int = 3
@@ -49,6 +51,7 @@ class RefineNetConfig:
     chained_poolings: int = 4
     output_units: int = 3
     dropout: float = 0.5
+    working_focal_px: float | None = 480.0
 
     def __post_init__(self) -> None:
         if self.chained_poolings < 1 or self.output_units < 0:

@@ -16,6 +16,7 @@ from graspcut.nn.blocks import LightContext
 from graspcut.nn.counting import count_macs, count_parameters
 from graspcut.segmentation.losses import contour_loss, weighted_cross_entropy
 from graspcut.segmentation.models import (
+    MODEL_NAMES,
     MODELS,
     DeepLabV3PlusConfig,
     DenseAttentionSeg,
@@ -301,3 +302,9 @@ def test_wrong_configurations_say_what_is_expected() -> None:
         DeepLabV3PlusConfig(decoder_convolutions=0)
     with pytest.raises(TypeError, match="Linear"):
         model_config(nn.Linear(1, 1))
+
+
+def test_every_network_has_a_name_that_builds_it() -> None:
+    with torch.device("meta"):
+        built = [build_model(config) for config in MODEL_NAMES.values()]
+    assert {type(model).__name__ for model in built} == set(MODELS)

@@ -29,11 +29,16 @@ MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "RefineNet": (RefineNet, RefineNetConfig),
 }
 
-# What the command line calls them.
-MODEL_NAMES = {
-    "dense-attention-small": "DenseAttentionSmall",
-    "dense-attention-seg": "DenseAttentionSeg",
-    "deeplabv3plus": "DeepLabV3Plus",
+# What the command line calls them: Table 2 of the DenseAttentionSeg paper, and the compact network.
+MODEL_NAMES: dict[str, dict[str, Any]] = {
+    "dense-attention-small": {"class": "DenseAttentionSmall", "arguments": {}},
+    "dense-attention-seg": {"class": "DenseAttentionSeg", "arguments": {}},
+    "deeplabv3plus": {"class": "DeepLabV3Plus", "arguments": {}},
+    "fcn-32s": {"class": "FCN", "arguments": {"stride": 32}},
+    "fcn-16s": {"class": "FCN", "arguments": {"stride": 16}},
+    "fcn-8s": {"class": "FCN", "arguments": {"stride": 8}},
+    "large-kernel-matters": {"class": "LargeKernelMatters", "arguments": {}},
+    "refinenet": {"class": "RefineNet", "arguments": {}},
 }
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graspcut.nn.blocks import crop_to
 from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.resnet import ResNetTrunk
-from graspcut.segmentation.models.decoder import crop_to
 
 _FUSIONS = 3
 _LAST_DOUBLINGS = 2

@@ -210,7 +210,7 @@ def test_attention_has_no_parameters_but_changes_the_labels(form: str) -> None:
 )
 def test_reference_counts_at_640x480(name: str, arguments: dict[str, Any], parameters: int, gigamacs: float) -> None:
     with torch.device("meta"):
-        model = network(name, **arguments)
+        model = build_model({"class": name, "arguments": arguments})
         macs = count_macs(model, torch.empty(1, 1, 480, 640), torch.empty(1))
     assert count_parameters(model) == parameters
     assert round(macs / 1e9, 2) == gigamacs

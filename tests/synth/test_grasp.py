@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth.hands.flesh import hand_solids
+from graspcut.synth.hands.flesh import hand_primitives
 from graspcut.synth.hands.grasp import PENETRATION_LIMIT_MM, Grasp, sample_grasp
 from graspcut.synth.hands.kinematics import LOWER_LIMIT, UPPER_LIMIT, forward_kinematics, sample_shape
 from graspcut.synth.objects import signed_distance as geometry
 from graspcut.synth.objects.catalogue import HELD_OUT_KINDS, TRAINING_KINDS, HeldObject, build_object
 from graspcut.synth.objects.signed_distance import object_distance
-from graspcut.synth.rendering.primitives import ROUND_CONE, SOLID_KIND, TRIANGLE
+from graspcut.synth.rendering.primitives import PRIMITIVE_KIND, ROUND_CONE, TRIANGLE
 
 Array = NDArray[np.float64]
 
@@ -34,17 +34,17 @@ def distances(rows: Array, points: Array) -> Array:
     return np.array([object_distance(rows, x, y, z) for x, y, z in points.tolist()])
 
 
-def drawn_balls(solids: Array) -> tuple[Array, Array, Array]:
+def drawn_balls(primitives: Array) -> tuple[Array, Array, Array]:
     """Centres, radii and parts of balls that fill round cones, and of points on the flat sides of wedges."""
     centres, radii, parts = [], [], []
-    for row in solids:
-        if row[SOLID_KIND] == ROUND_CONE:
+    for row in primitives:
+        if row[PRIMITIVE_KIND] == ROUND_CONE:
             count = int(np.linalg.norm(row[5:8] - row[2:5]) / 3.0) + 2
             t = np.linspace(0, 1, count)[:, None]
             centres.append(row[2:5] + t * (row[5:8] - row[2:5]))
             radii.append((row[8] + t * (row[9] - row[8]))[:, 0])
         else:
-            assert row[SOLID_KIND] == TRIANGLE
+            assert row[PRIMITIVE_KIND] == TRIANGLE
             corners = row[2:11].reshape(3, 3)
             longest = max(np.linalg.norm(corners[i] - corners[i - 1]) for i in range(3))
             n = int(longest / 4.0) + 1
@@ -57,7 +57,7 @@ def drawn_balls(solids: Array) -> tuple[Array, Array, Array]:
 
 def hand_balls(grasp: Grasp) -> tuple[Array, Array, Array]:
     hand = grasp.hand
-    return drawn_balls(hand_solids(hand.shape, hand.pose, hand.joints_mm, 0, 2.0, 0.0))
+    return drawn_balls(hand_primitives(hand.shape, hand.pose, hand.joints_mm, 0, 2.0, 0.0))
 
 
 def test_nearly_every_object_can_be_grasped() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera
 from graspcut.labels import JOINT_NAMES
 from graspcut.synth.hands import flesh as hand_flesh
-from graspcut.synth.hands.flesh import SLEEVE, hand_solids
+from graspcut.synth.hands.flesh import SLEEVE, hand_primitives
 from graspcut.synth.hands.free_pose import sample_free_pose
 from graspcut.synth.hands.kinematics import (
     LOWER_LIMIT,
@@ -26,7 +26,8 @@ from graspcut.synth.hands.kinematics import (
     sample_shape,
 )
 from graspcut.synth.hands.overlap import closest_parameters, self_penetration
-from graspcut.synth.rendering.ray_casting import OBJECT_COLUMNS, Geometry, render
+from graspcut.synth.rendering.culling import OBJECT_COLUMNS
+from graspcut.synth.rendering.ray_casting import SceneGeometry, render
 from graspcut.synth.scenes.scene import SceneConfig, sample_scene
 
 Array = NDArray[np.float64]
@@ -44,11 +45,11 @@ def open_hand(rng: np.random.Generator) -> HandPose:
 
 def view(hand: HandPose, matrix: Array, place: Array, sleeve: float = 2.0) -> tuple[Any, Any]:
     """Depth and part image; parts as surfaces 1..21 and the sleeve 22."""
-    solids = hand_solids(hand.shape, hand.pose, hand.joints_mm, 0, sleeve, 6.0)
+    primitives = hand_primitives(hand.shape, hand.pose, hand.joints_mm, 0, sleeve, 6.0)
     for first in (2, 5, 8):
-        rows = slice(None) if first < 8 else solids[:, 0] == 1.0  # only triangles have a third point
-        solids[rows, first : first + 3] = solids[rows, first : first + 3] @ matrix.T + place
-    return render(Geometry(solids, np.zeros((0, 22)), np.zeros((0, OBJECT_COLUMNS))), CAMERA)
+        rows = slice(None) if first < 8 else primitives[:, 0] == 1.0  # only triangles have a third point
+        primitives[rows, first : first + 3] = primitives[rows, first : first + 3] @ matrix.T + place
+    return render(SceneGeometry(primitives, np.zeros((0, 22)), np.zeros((0, OBJECT_COLUMNS))), CAMERA)
 
 
 def test_bones_keep_their_lengths_in_any_pose() -> None:

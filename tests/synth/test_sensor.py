@@ -9,7 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from graspcut.synth.kernels.random_numbers import hash32, normal, stage_key, uniform
-from graspcut.synth.sensors.depth_sensor import FloatImage, SensorConfig, simulate
+from graspcut.synth.sensors.config import SensorConfig
+from graspcut.synth.sensors.depth_sensor import FloatImage, simulate
+from graspcut.synth.sensors.names import SENSOR_NAMES
+from graspcut.synth.sensors.presets import SENSORS, sensor_preset
 
 HEIGHT, WIDTH, FOCAL = 240, 320, 238.0
 
@@ -43,7 +46,7 @@ def hand_and_wall() -> FloatImage:
 
 def test_ideal_sensor_changes_nothing() -> None:
     depth = hand_and_wall()
-    out, source = run(depth, SensorConfig.ideal())
+    out, source = run(depth, SensorConfig())
     np.testing.assert_array_equal(out, depth)
     expected = np.where(depth > 0, np.arange(depth.size).reshape(depth.shape), -1)
     np.testing.assert_array_equal(source, expected)
@@ -86,7 +89,7 @@ def test_noise_grows_with_tilt(angle_deg: float) -> None:
 
 
 def test_nguyen_noise_of_the_kinect_preset() -> None:
-    config = dataclasses.replace(SensorConfig.ideal(), noise_base_mm=1.2, noise_quadratic=1.9, noise_offset_m=0.4)
+    config = dataclasses.replace(SensorConfig(), noise_base_mm=1.2, noise_quadratic=1.9, noise_offset_m=0.4)
     out, _ = run(plane(1400.0), config)
     middle = out[90:150, 130:190].astype(np.float64)
     assert middle.std() == pytest.approx(1.2 + 1.9 * 1.0**2, rel=0.05)
@@ -94,7 +97,7 @@ def test_nguyen_noise_of_the_kinect_preset() -> None:
 
 @pytest.mark.parametrize("quantum", [0.125, 1.0, 2.0])
 def test_output_lies_on_the_quantisation_grid(quantum: float) -> None:
-    config = dataclasses.replace(SensorConfig.sr300(), quantum_mm=quantum)
+    config = dataclasses.replace(SENSORS["sr300"].config, quantum_mm=quantum)
     out, _ = run(hand_and_wall(), config, stripes=1.0)
     steps = out.astype(np.float64) / quantum
     np.testing.assert_array_equal(steps, np.round(steps))
@@ -169,17 +172,17 @@ def test_zeros_stay_zeros_and_have_no_source() -> None:
     depth = hand_and_wall()
     rng = np.random.default_rng(0)
     depth[rng.random(depth.shape) < 0.2] = 0.0
-    for config in (SensorConfig.sr300(), SensorConfig.kinect(), *(SensorConfig.randomised(rng) for _ in range(5))):
+    for config in (SENSORS["sr300"].config, SENSORS["kinect"].config, *(SENSORS["sr300"].draw(rng) for _ in range(5))):
         out, source = run(depth, config, stripes=0.7)
         assert not out[depth == 0].any()
         np.testing.assert_array_equal(source == -1, out == 0)
-    assert not run(np.zeros_like(depth), SensorConfig.sr300())[0].any()
+    assert not run(np.zeros_like(depth), SENSORS["sr300"].config)[0].any()
 
 
 def test_values_come_from_the_surface_that_the_source_names() -> None:
     depth = hand_and_wall()
     for seed in range(6):
-        config = SensorConfig.randomised(np.random.default_rng(seed))
+        config = SENSORS["sr300"].draw(np.random.default_rng(seed))
         config = dataclasses.replace(config, speck_probability=0.0, stripe_amplitude_mm=2.0, smooth_step_mm=0.0)
         config = dataclasses.replace(config, flying_probability=0.0, noise_quadratic=0.5, noise_base_mm=0.2)
         out, source = run(depth, config, seed, stripes=1.0)
@@ -304,7 +307,7 @@ def test_holes_dark_patches_specks_and_range() -> None:
 
 def test_same_seed_same_bytes_and_another_seed_differs() -> None:
     depth = hand_and_wall()
-    config = SensorConfig.sr300()
+    config = SENSORS["sr300"].config
     first = run(depth, config, 7)
     run(depth[:100], config, 8)  # another size in between must leave no trace
     again = run(depth, config, 7)
@@ -323,21 +326,22 @@ def test_patterns_keep_their_angle_at_another_resolution() -> None:
 
 
 def test_randomised_sensors_differ_and_follow_their_generator() -> None:
-    first = SensorConfig.randomised(np.random.default_rng(1))
-    assert first == SensorConfig.randomised(np.random.default_rng(1))
-    assert first != SensorConfig.randomised(np.random.default_rng(2))
+    first = SENSORS["sr300"].draw(np.random.default_rng(1))
+    assert first == SENSORS["sr300"].draw(np.random.default_rng(1))
+    assert first != SENSORS["sr300"].draw(np.random.default_rng(2))
     rng = np.random.default_rng(0)
-    drawn = [SensorConfig.randomised(rng, base) for base in ("sr300", "kinect") for _ in range(200)]
+    drawn = [SENSORS[base].draw(rng) for base in ("sr300", "kinect") for _ in range(200)]
+    assert tuple(SENSORS) == SENSOR_NAMES
     assert {config.quantum_mm for config in drawn} == {0.125, 0.25, 1.0, 2.0}
     assert {config.disparity_mm > 0 for config in drawn[:200]} == {False}
     assert {config.disparity_mm > 0 for config in drawn[200:]} == {True}
     with pytest.raises(ValueError, match="sr300, kinect, ideal"):
-        SensorConfig.randomised(rng, "lidar")
+        sensor_preset("sonar")
 
 
 def test_errors_name_the_argument() -> None:
     depth = plane(500.0)
-    config = SensorConfig.ideal()
+    config = SensorConfig()
     with pytest.raises(ValueError, match="depth_mm is float64"):
         simulate(depth.astype(np.float64), depth, FOCAL, config, 0)
     with pytest.raises(ValueError, match="stripes has shape"):

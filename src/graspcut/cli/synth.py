@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from graspcut.cli.options import Size, parse_size
+from graspcut.synth.sensors.names import SensorName
 
 
 def synth(
@@ -17,7 +18,7 @@ def synth(
     size: Size = "320x240",
     seed: int = 0,
     workers: int = 0,
-    sensor: Literal["sr300", "kinect", "ideal"] = "sr300",
+    sensor: SensorName = "sr300",
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:

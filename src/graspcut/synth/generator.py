@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,14 +15,14 @@ from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND
 from graspcut.synth.kernels.compiling import discard_stale_cache, loop
 from graspcut.synth.rendering import colour_camera as colour_module
-from graspcut.synth.rendering.primitives import ELLIPSOID_SOLID, PLANE, SOLID_KIND, TRIANGLE
-from graspcut.synth.rendering.ray_casting import Geometry, View, render
+from graspcut.synth.rendering.ray_casting import RenderedView, render
 from graspcut.synth.scenes.scene import PlacedHand, Scene, SceneConfig, sample_scene
-from graspcut.synth.sensors.depth_sensor import SensorConfig, simulate
+from graspcut.synth.sensors.config import SensorConfig
+from graspcut.synth.sensors.depth_sensor import simulate
+from graspcut.synth.sensors.names import SensorName
+from graspcut.synth.sensors.presets import sensor_preset
 
 discard_stale_cache(__file__)
-
-SensorName = Literal["sr300", "kinect", "ideal"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class SynthConfig:
     Attributes:
         width: Width of the frames in pixels.
         height: Height in pixels.
-        sensor: Preset of the depth sensor: "sr300", "kinect" or "ideal".
+        sensor: Preset of the depth sensor, one of `sensors.names.SENSOR_NAMES`.
         vary_sensor: Draw the strength of every sensor effect anew for each frame; otherwise the preset's own values.
         held_out_kinds: Held objects are of the kinds kept out of training.
         colour: Render the colour camera too.
@@ -57,8 +56,7 @@ class SynthConfig:
     scene: SceneConfig = field(default_factory=SceneConfig)
 
     def __post_init__(self) -> None:
-        if self.sensor not in ("sr300", "kinect", "ideal"):
-            raise ValueError(f"sensor {self.sensor!r} is unknown; known sensors: sr300, kinect, ideal")
+        sensor_preset(self.sensor)
         if self.width < 16 or self.height < 16:
             raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
@@ -66,17 +64,12 @@ class SynthConfig:
 
     def camera(self) -> Camera:
         """The depth camera of the preset at this size, without window and jitter."""
-        return (
-            Camera.kinect(self.width, self.height) if self.sensor == "kinect" else Camera.sr300(self.width, self.height)
-        )
+        return sensor_preset(self.sensor).camera(self.width, self.height)
 
 
 def _sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:
-    if config.sensor == "ideal":
-        return replace(SensorConfig.ideal(), far_mm=8000.0)  # what 16 bits of 1/8 mm hold
-    if config.vary_sensor:
-        return SensorConfig.randomised(rng, config.sensor)
-    return SensorConfig.kinect() if config.sensor == "kinect" else SensorConfig.sr300()
+    preset = sensor_preset(config.sensor)
+    return preset.draw(rng) if config.vary_sensor else preset.config
 
 
 def _window(camera: Camera, size: tuple[int, int], hands: tuple[PlacedHand, ...], rng: np.random.Generator) -> Camera:
@@ -134,13 +127,12 @@ class _Views(threading.local):
     """Arrays for the depth camera's and the colour camera's clean view, one set a thread."""
 
     def __init__(self) -> None:
-        self._views: dict[str, View] = {}
+        self._views: dict[str, RenderedView] = {}
 
-    def get(self, name: str, camera: Camera) -> View:
-        shape = (camera.height, camera.width)
+    def get(self, name: str, camera: Camera) -> RenderedView:
         view = self._views.get(name)
-        if view is None or view[0].shape != shape:
-            view = self._views[name] = (np.empty(shape, np.float32), np.empty(shape, np.int32))
+        if view is None or view.depth_mm.shape != (camera.height, camera.width):
+            view = self._views[name] = RenderedView.empty(camera)
         return view
 
 
@@ -209,7 +201,7 @@ class FrameGenerator:
         camera_of_colour = None
         if config.colour:
             camera_of_colour = colour_module.colour_camera(camera.width)
-            beside = moved(scene.geometry, np.array(camera_of_colour.translation_mm))
+            beside = scene.geometry.translated(np.array(camera_of_colour.translation_mm))
             z, hit = render(beside, camera_of_colour, _views.get("colour", camera_of_colour))
             colour = colour_module.shade(rng, z, hit, colours, camera_of_colour)
         visible = [_visible(hand, camera, clean, surface, instance) for hand in scene.hands]
@@ -239,19 +231,3 @@ class FrameGenerator:
         beyond = depth > limit
         depth[beyond] = 0.0
         source[beyond] = -1
-
-
-def moved(geometry: Geometry, translation_mm: NDArray[np.float64]) -> Geometry:
-    """The same scene in the coordinates of a camera without rotation: x' = x + translation."""
-    solids, rows, objects = geometry.solids.copy(), geometry.rows.copy(), geometry.objects.copy()
-    kind = solids[:, SOLID_KIND]
-    plane = kind == PLANE
-    solids[plane, 5] += solids[plane, 2:5] @ translation_mm
-    points = ~plane
-    solids[points, 2:5] += translation_mm
-    pair = points & (kind < ELLIPSOID_SOLID)
-    solids[pair, 5:8] += translation_mm
-    solids[kind == TRIANGLE, 8:11] += translation_mm
-    rows[:, 11:14] += translation_mm
-    objects[:, 2:5] += translation_mm
-    return Geometry(solids, rows, objects)

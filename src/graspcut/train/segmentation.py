@@ -27,7 +27,8 @@ from graspcut.segmentation.data import (
 )
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
-from graspcut.synth.generator import FrameGenerator, SensorName, SynthConfig
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.sensors.names import SensorName
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 NETWORKS = {

@@ -1,6 +1,6 @@
 """The flesh of a hand around its joints: round cones along the bones and wedges (hulls of three spheres) for the palm.
 
-The same elements are drawn (`hand_solids`), kept out of objects (`grasp.py`) and out of each other (`overlap.py`).
+The same elements are drawn (`hand_primitives`), kept out of objects (`grasp.py`) and out of each other (`overlap.py`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,27 @@ import math
 import numpy as np
 
 from graspcut.synth.hands import kinematics as hand
-from graspcut.synth.hands.kinematics import POSE_WRIST, SHAPE_RADIUS, SHAPE_WRIST
+from graspcut.synth.hands.kinematics import (
+    ELBOW_RADIUS,
+    FOREARM_LENGTH,
+    INDEX_MCP_RADIUS,
+    MEAN_INDEX_MCP_RADIUS_MM,
+    POSE_WRIST,
+    SHAPE_RADIUS,
+    WRIST_HALF_WIDTH,
+    WRIST_RADIUS,
+)
 from graspcut.synth.kernels.compiling import discard_stale_cache, scalar, subroutine
-from graspcut.synth.rendering import primitives as solids
-from graspcut.synth.rendering.primitives import SOLID_ROW, Float64Array, write_round_cone, write_wedge_sides
+from graspcut.synth.rendering import primitives as primitives
+from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, write_round_cone, write_wedge_sides
 
-discard_stale_cache(__file__, hand.__file__, solids.__file__)
+discard_stale_cache(__file__, hand.__file__, primitives.__file__)
 
-# Columns of an element: three centres (nine columns), then
-RADIUS = 9  # three radii
+# Columns of an element.
+CENTRE_A = 0  # three columns each
+CENTRE_B = 3
+CENTRE_C = 6
+RADIUS = 9  # of a, b, c
 PART = 12
 CORNERS = 13  # 3 for a wedge; 2 for a round cone between the first two spheres, its third equals its first
 CONES = 14  # which edges are drawn as round cones: 1 first-second, 2 second-third, 4 third-first, added up
@@ -35,6 +47,7 @@ _AB, _BC, _CA = 1, 2, 4
 
 # Spheres that span the palm, see `_place_palm_spheres`. Edges of two wedges are drawn once.
 _PALM_SPHERES = 12
+_PALM_PART = 20
 _WEDGES = np.array(
     [
         [0, 2, 3, _AB + _BC],
@@ -66,8 +79,8 @@ def _place_palm_spheres(shape: np.ndarray, joints: np.ndarray, spheres: np.ndarr
     Order: wrist at the thumb side, wrist at the little side, four MCP joints, thumb CMC, thumb MCP, thenar, hypothenar
     near the wrist, hypothenar near the little finger, web between thumb and index.
     """
-    girth = shape[SHAPE_RADIUS + 4] / 11.0
-    half_width = shape[SHAPE_WRIST]
+    girth = shape[INDEX_MCP_RADIUS] / MEAN_INDEX_MCP_RADIUS_MM
+    half_width = shape[WRIST_HALF_WIDTH]
     _sphere(spheres, 0, half_width, 0.0, 0.0, 14.0 * girth)
     _sphere(spheres, 1, -half_width, 0.0, -2.0, 13.5 * girth)
     for f in range(4):
@@ -105,12 +118,12 @@ def _place_forearm_spheres(shape: np.ndarray, pose: np.ndarray, spheres: np.ndar
     wy = -dx * dy
     wz = -dx * dz
     norm = math.sqrt(wx * wx + wy * wy + wz * wz)
-    wrist = shape[SHAPE_WRIST + 1]
-    elbow = shape[SHAPE_WRIST + 2]
+    wrist = shape[WRIST_RADIUS]
+    elbow = shape[ELBOW_RADIUS]
     for k in range(3):
-        along = shape[SHAPE_WRIST + 3] * (0.02, 0.5, 1.0)[k]
+        along = shape[FOREARM_LENGTH] * (0.02, 0.5, 1.0)[k]
         radius = (wrist, 0.54 * (wrist + elbow), elbow)[k]
-        half = shape[SHAPE_WRIST] * (0.95, 1.15, 1.0)[k] / norm
+        half = shape[WRIST_HALF_WIDTH] * (0.95, 1.15, 1.0)[k] / norm
         for side in range(2):
             across = half if side == 0 else -half
             _sphere(
@@ -128,9 +141,9 @@ def _element(
     elements: np.ndarray, i: int, part: int, cones: int, corners: int, spheres: np.ndarray, a: int, b: int, c: int
 ) -> None:
     for k in range(3):
-        elements[i, k] = spheres[a, k]
-        elements[i, 3 + k] = spheres[b, k]
-        elements[i, 6 + k] = spheres[c, k]
+        elements[i, CENTRE_A + k] = spheres[a, k]
+        elements[i, CENTRE_B + k] = spheres[b, k]
+        elements[i, CENTRE_C + k] = spheres[c, k]
     elements[i, RADIUS] = spheres[a, 3]
     elements[i, RADIUS + 1] = spheres[b, 3]
     elements[i, RADIUS + 2] = spheres[c, 3]
@@ -152,9 +165,9 @@ def _bone(
     elements: np.ndarray, i: int, part: int, joints: np.ndarray, first: int, last: int, ra: float, rb: float
 ) -> None:
     for k in range(3):
-        elements[i, k] = joints[first, k]
-        elements[i, 3 + k] = joints[last, k]
-        elements[i, 6 + k] = joints[first, k]
+        elements[i, CENTRE_A + k] = joints[first, k]
+        elements[i, CENTRE_B + k] = joints[last, k]
+        elements[i, CENTRE_C + k] = joints[first, k]
     elements[i, RADIUS] = ra
     elements[i, RADIUS + 1] = rb
     elements[i, RADIUS + 2] = ra
@@ -190,15 +203,15 @@ def place_palm(shape: np.ndarray, joints: np.ndarray, spheres: np.ndarray, eleme
         radius = shape[SHAPE_RADIUS + 4 + 4 * f]
         _bone(elements, row, 4 + 4 * f, joints, i, i, radius, radius + 0.6)
         for k in range(3):
-            elements[row, k] = 0.8 * joints[i, k]
-            elements[row, 6 + k] = 0.8 * joints[i, k]
+            elements[row, CENTRE_A + k] = 0.8 * joints[i, k]
+            elements[row, CENTRE_C + k] = 0.8 * joints[i, k]
         row += 1
     _place_palm_spheres(shape, joints, spheres)
     for w in range(_WEDGES.shape[0]):
-        _element(elements, row, 20, _WEDGES[w, 3], 3, spheres, _WEDGES[w, 0], _WEDGES[w, 1], _WEDGES[w, 2])
+        _element(elements, row, _PALM_PART, _WEDGES[w, 3], 3, spheres, _WEDGES[w, 0], _WEDGES[w, 1], _WEDGES[w, 2])
         row += 1
     for w in range(_CONES.shape[0]):
-        _element(elements, row, 20, _AB, 2, spheres, _CONES[w, 0], _CONES[w, 1], _CONES[w, 0])
+        _element(elements, row, _PALM_PART, _AB, 2, spheres, _CONES[w, 0], _CONES[w, 1], _CONES[w, 0])
         row += 1
 
 
@@ -227,8 +240,8 @@ def _place_sleeve(
     # A sleeve follows the arm, wider by its thickness, from where it begins to the elbow.
     piece = 0 if start < 0.5 else 2
     t = 2.0 * start - (0.0 if start < 0.5 else 1.0)
-    wrist = shape[SHAPE_WRIST + 1]
-    elbow = shape[SHAPE_WRIST + 2]
+    wrist = shape[WRIST_RADIUS]
+    elbow = shape[ELBOW_RADIUS]
     for side in range(2):
         for k in range(3):
             near = spheres[piece + side, k]
@@ -244,20 +257,20 @@ def _draw(elements: np.ndarray, surface: int, out: np.ndarray) -> int:
     n = 0
     for i in range(elements.shape[0]):
         part = surface + int(elements[i, PART])
-        a = elements[i, 0:3]
-        b = elements[i, 3:6]
-        c = elements[i, 6:9]
+        a = elements[i, CENTRE_A:CENTRE_B]
+        b = elements[i, CENTRE_B:CENTRE_C]
+        c = elements[i, CENTRE_C:RADIUS]
         ra = elements[i, RADIUS]
         rb = elements[i, RADIUS + 1]
         rc = elements[i, RADIUS + 2]
         cones = int(elements[i, CONES])
         if elements[i, CORNERS] == 3.0:
             n = write_wedge_sides(out, n, part, a, b, c, ra, rb, rc)
-        if cones & 1:
+        if cones & _AB:
             n = write_round_cone(out, n, part, a, b, ra, rb)
-        if cones & 2:
+        if cones & _BC:
             n = write_round_cone(out, n, part, b, c, rb, rc)
-        if cones & 4:
+        if cones & _CA:
             n = write_round_cone(out, n, part, c, a, rc, ra)
     return n
 
@@ -276,7 +289,7 @@ def forearm_axis(shape: Float64Array, pose: Float64Array) -> tuple[Float64Array,
     return spheres[:6, :3].reshape(3, 2, 3).mean(axis=1), spheres[:6:2, 3].copy()
 
 
-def hand_solids(
+def hand_primitives(
     shape: Float64Array,
     pose: Float64Array,
     joints_mm: Float64Array,
@@ -284,7 +297,7 @@ def hand_solids(
     sleeve_start: float,
     sleeve_thickness_mm: float,
 ) -> Float64Array:
-    """All solids of a hand in the hand frame.
+    """All primitives of a hand in the hand frame.
 
     Args:
         shape: (SHAPE_SIZE,).
@@ -295,7 +308,7 @@ def hand_solids(
         sleeve_thickness_mm: Between arm and sleeve.
 
     Returns:
-        float64 (n, SOLID_ROW).
+        float64 (n, PRIMITIVE_ROW).
     """
     elements = np.empty((ELEMENTS + 2, ELEMENT_ROW))
     spheres = np.empty((_PALM_SPHERES, 4))
@@ -304,5 +317,5 @@ def hand_solids(
     if sleeve_start < 1.0:
         _place_sleeve(shape, sleeve_start, sleeve_thickness_mm, spheres, elements, ELEMENTS)
         count += 2
-    out = np.zeros((5 * count, SOLID_ROW))
+    out = np.zeros((5 * count, PRIMITIVE_ROW))
     return out[: _draw(elements[:count], surface, out)]

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from graspcut.synth.hands.flesh import hand_flesh
-from graspcut.synth.hands.kinematics import LOWER_LIMIT, POSE_SIZE, UPPER_LIMIT, HandPose, forward_kinematics
+from graspcut.synth.hands.kinematics import (
+    ABDUCTION,
+    DIP_FLEXION,
+    LOWER_LIMIT,
+    MCP_FLEXION,
+    PIP_FLEXION,
+    POSE_SIZE,
+    THUMB,
+    UPPER_LIMIT,
+    WRIST,
+    HandPose,
+    forward_kinematics,
+)
 from graspcut.synth.hands.overlap import OVERLAP_LIMIT_MM, self_penetration
 from graspcut.synth.rendering.primitives import Float64Array
 
@@ -17,12 +29,12 @@ def _draw(rng: np.random.Generator) -> Float64Array:
     # A common curl of all fingers, or a gesture: each finger straight or bent.
     curl = np.full(4, rng.uniform(0, 1)) if rng.random() < 0.6 else (rng.random(4) < 0.5).astype(np.float64)
     curl = np.clip(curl + rng.normal(0, 0.12, 4), 0, 1)
-    pose[1:16:4] = -10 + 90 * np.clip(curl + rng.normal(0, 0.1, 4), 0, 1)
-    pose[2:16:4] = 100 * np.clip(curl + rng.normal(0, 0.1, 4), 0, 1)
-    pose[3:16:4] = pose[2:16:4] * rng.uniform(0.4, 0.75, 4)
-    pose[0:16:4] = rng.normal(0, 4, 4) + np.array([4, 0, -3, -6]) * rng.uniform(-0.5, 1.5)
-    pose[16:20] = rng.uniform((12, 15, 0, -10), (70, 60, 50, 65))
-    pose[20:22] = rng.normal(0, (20, 8))
+    pose[MCP_FLEXION] = -10 + 90 * np.clip(curl + rng.normal(0, 0.1, 4), 0, 1)
+    pose[PIP_FLEXION] = 100 * np.clip(curl + rng.normal(0, 0.1, 4), 0, 1)
+    pose[DIP_FLEXION] = pose[PIP_FLEXION] * rng.uniform(0.4, 0.75, 4)
+    pose[ABDUCTION] = rng.normal(0, 4, 4) + np.array([4, 0, -3, -6]) * rng.uniform(-0.5, 1.5)
+    pose[THUMB] = rng.uniform((12, 15, 0, -10), (70, 60, 50, 65))
+    pose[WRIST] = rng.normal(0, (20, 8))
     return np.asarray(np.clip(pose, LOWER_LIMIT, UPPER_LIMIT))
 
 
@@ -40,6 +52,6 @@ def sample_free_pose(rng: np.random.Generator, shape: Float64Array) -> HandPose:
             return HandPose(shape, pose, joints)
     # An open hand with the fingers spread and the thumb away from the palm.
     pose = np.zeros(POSE_SIZE)
-    pose[0:16:4] = (8, 0, -6, -10)
-    pose[16:20] = (30, 45, 5, 5)
+    pose[ABDUCTION] = (8, 0, -6, -10)
+    pose[THUMB] = (30, 45, 5, 5)
     return HandPose(shape, pose, forward_kinematics(shape, pose))

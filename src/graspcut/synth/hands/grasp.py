@@ -13,10 +13,17 @@ import numpy as np
 
 from graspcut.synth.hands.grasp_closing import FAR_MM, approach, close_hand, workspace
 from graspcut.synth.hands.kinematics import (
+    ABDUCTION,
+    DIP_FLEXION,
+    INDEX_MCP_RADIUS,
     LOWER_LIMIT,
+    MCP_FLEXION,
+    MEAN_INDEX_MCP_RADIUS_MM,
+    PIP_FLEXION,
     POSE_SIZE,
-    SHAPE_RADIUS,
+    THUMB,
     UPPER_LIMIT,
+    WRIST,
     HandPose,
     forward_kinematics,
 )
@@ -91,16 +98,16 @@ def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject
     Returns:
         A grasp with two or more touching digits and at most `PENETRATION_LIMIT_MM` penetration, or None.
     """
-    size = float(shape[SHAPE_RADIUS + 4]) / 11.0
+    size = float(shape[INDEX_MCP_RADIUS]) / MEAN_INDEX_MCP_RADIUS_MM
     work = workspace()
     for _ in range(attempts):
         pose = np.zeros(POSE_SIZE)
-        pose[0:16:4] = rng.normal(0, 3, 4)
-        pose[1:16:4] = rng.uniform(-17, 15) + rng.normal(0, 4, 4)
-        pose[2:16:4] = rng.uniform(0, 25)
-        pose[3:16:4] = pose[2:16:4] * 0.5
-        pose[16:20] = (30, 60, 0, -10)
-        pose[20:22] = rng.normal(0, (18, 8))
+        pose[ABDUCTION] = rng.normal(0, 3, 4)
+        pose[MCP_FLEXION] = rng.uniform(-17, 15) + rng.normal(0, 4, 4)
+        pose[PIP_FLEXION] = rng.uniform(0, 25)
+        pose[DIP_FLEXION] = pose[PIP_FLEXION] * 0.5
+        pose[THUMB] = (30, 60, 0, -10)
+        pose[WRIST] = rng.normal(0, (18, 8))
         pose = np.clip(pose, LOWER_LIMIT, UPPER_LIMIT)
         pinch = rng.random() < (0.75 if held.small else 0.2)
         rotation = _orientation(held, rng)
@@ -108,7 +115,7 @@ def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject
         if pinch:
             target = np.array([rng.uniform(-5, 28), rng.uniform(70, 110), -160.0]) * size
             stop = rng.uniform(5, 45)
-            pose[1:16:4] = np.clip(pose[1:16:4] + rng.uniform(5, 40), -17, 92)
+            pose[MCP_FLEXION] = np.clip(pose[MCP_FLEXION] + rng.uniform(5, 40), -17, 92)
         else:
             target = np.array([rng.uniform(-14, 14), rng.uniform(42, 92), -held.bound_mm / size - 60.0]) * size
             stop = -0.7 if rng.random() < 0.75 else rng.uniform(0, 15)

@@ -11,6 +11,9 @@ from graspcut.synth.hands import flesh as hand_flesh
 from graspcut.synth.hands import kinematics as hand
 from graspcut.synth.hands import overlap as overlap
 from graspcut.synth.hands.flesh import (
+    CENTRE_A,
+    CENTRE_B,
+    CENTRE_C,
     CORNERS,
     ELEMENT_ROW,
     ELEMENTS,
@@ -91,41 +94,41 @@ def _element_clearance(rows: np.ndarray, flesh: np.ndarray, i: int, best: float)
     corners = int(flesh[i, CORNERS])
     x = y = z = 0.0
     for k in range(corners):
-        x += flesh[i, 3 * k] / corners
-        y += flesh[i, 3 * k + 1] / corners
-        z += flesh[i, 3 * k + 2] / corners
+        x += flesh[i, CENTRE_A + 3 * k] / corners
+        y += flesh[i, CENTRE_A + 3 * k + 1] / corners
+        z += flesh[i, CENTRE_A + 3 * k + 2] / corners
     reach = 0.0
     for k in range(corners):
-        dx = flesh[i, 3 * k] - x
-        dy = flesh[i, 3 * k + 1] - y
-        dz = flesh[i, 3 * k + 2] - z
+        dx = flesh[i, CENTRE_A + 3 * k] - x
+        dy = flesh[i, CENTRE_A + 3 * k + 1] - y
+        dz = flesh[i, CENTRE_A + 3 * k + 2] - z
         reach = max(reach, math.sqrt(dx * dx + dy * dy + dz * dz) + flesh[i, RADIUS + k])
     if object_distance(rows, x, y, z) - reach >= best:
         return best
     if corners == 2:
         return _axis_clearance(
-            rows, flesh[i, 0], flesh[i, 1], flesh[i, 2], flesh[i, RADIUS],
-            flesh[i, 3], flesh[i, 4], flesh[i, 5], flesh[i, RADIUS + 1], best,
+            rows, flesh[i, CENTRE_A], flesh[i, CENTRE_A + 1], flesh[i, CENTRE_A + 2], flesh[i, RADIUS],
+            flesh[i, CENTRE_B], flesh[i, CENTRE_B + 1], flesh[i, CENTRE_B + 2], flesh[i, RADIUS + 1], best,
         )  # fmt: skip
     # A wedge: lines from the side a-c to the side b-c.
     side = 0.0
     for k in range(2):
-        dx = flesh[i, 6] - flesh[i, 3 * k]
-        dy = flesh[i, 7] - flesh[i, 3 * k + 1]
-        dz = flesh[i, 8] - flesh[i, 3 * k + 2]
+        dx = flesh[i, CENTRE_C] - flesh[i, CENTRE_A + 3 * k]
+        dy = flesh[i, CENTRE_C + 1] - flesh[i, CENTRE_A + 3 * k + 1]
+        dz = flesh[i, CENTRE_C + 2] - flesh[i, CENTRE_A + 3 * k + 2]
         side = max(side, math.sqrt(dx * dx + dy * dy + dz * dz))
     lines = int(side / _ACROSS_MM) + 1
     for j in range(lines + 1):
         s = j / lines
         best = _axis_clearance(
             rows,
-            flesh[i, 0] + s * (flesh[i, 6] - flesh[i, 0]),
-            flesh[i, 1] + s * (flesh[i, 7] - flesh[i, 1]),
-            flesh[i, 2] + s * (flesh[i, 8] - flesh[i, 2]),
+            flesh[i, CENTRE_A] + s * (flesh[i, CENTRE_C] - flesh[i, CENTRE_A]),
+            flesh[i, CENTRE_A + 1] + s * (flesh[i, CENTRE_C + 1] - flesh[i, CENTRE_A + 1]),
+            flesh[i, CENTRE_A + 2] + s * (flesh[i, CENTRE_C + 2] - flesh[i, CENTRE_A + 2]),
             flesh[i, RADIUS] + s * (flesh[i, RADIUS + 2] - flesh[i, RADIUS]),
-            flesh[i, 3] + s * (flesh[i, 6] - flesh[i, 3]),
-            flesh[i, 4] + s * (flesh[i, 7] - flesh[i, 4]),
-            flesh[i, 5] + s * (flesh[i, 8] - flesh[i, 5]),
+            flesh[i, CENTRE_B] + s * (flesh[i, CENTRE_C] - flesh[i, CENTRE_B]),
+            flesh[i, CENTRE_B + 1] + s * (flesh[i, CENTRE_C + 1] - flesh[i, CENTRE_B + 1]),
+            flesh[i, CENTRE_B + 2] + s * (flesh[i, CENTRE_C + 2] - flesh[i, CENTRE_B + 2]),
             flesh[i, RADIUS + 1] + s * (flesh[i, RADIUS + 2] - flesh[i, RADIUS + 1]),
             best,
         )

@@ -22,19 +22,33 @@ from graspcut.synth.rendering.primitives import Float64Array
 discard_stale_cache(__file__)
 
 # Columns of a pose vector, all in degrees.
-POSE_FINGER = 0  # four fingers from the index on: abduction, MCP, PIP, DIP flexion each
+# Four fingers from the index on, each with four columns: abduction, MCP, PIP and DIP flexion.
+FINGER_COLUMNS = 4
+ABDUCTION = slice(0, 16, 4)  # of all fingers
+MCP_FLEXION = slice(1, 16, 4)
+PIP_FLEXION = slice(2, 16, 4)
+DIP_FLEXION = slice(3, 16, 4)
 POSE_THUMB = 16  # opposition, abduction, MCP flexion, IP flexion
 POSE_WRIST = 20  # flexion, deviation
 POSE_SIZE = 22
+THUMB = slice(POSE_THUMB, POSE_WRIST)
+WRIST = slice(POSE_WRIST, POSE_SIZE)
 
 # Columns of a shape vector, mm (degrees for the splay).
 SHAPE_MCP = 0  # four MCP joints, x y z each
 SHAPE_LENGTH = 12  # four fingers: proximal, middle, distal
-SHAPE_THUMB = 24  # CMC joint x y z, metacarpal, proximal, distal length
+SHAPE_THUMB = 24  # CMC joint x y z
+SHAPE_THUMB_LENGTH = 27  # metacarpal, proximal, distal
 SHAPE_RADIUS = 30  # thumb then four fingers: four radii each
 SHAPE_SPLAY = 50  # four rest splay angles in degrees
-SHAPE_WRIST = 54  # half width of the wrist, wrist radius, forearm end radius, forearm length
+WRIST_HALF_WIDTH = 54
+WRIST_RADIUS = 55
+ELBOW_RADIUS = 56
+FOREARM_LENGTH = 57
 SHAPE_SIZE = 58
+
+INDEX_MCP_RADIUS = SHAPE_RADIUS + 4
+MEAN_INDEX_MCP_RADIUS_MM = 11.0  # girth 1 is a hand of this
 
 LOWER_LIMIT = np.array(
     [-15, -17, 0, 0, -10, -17, 0, 0, -12, -17, 0, 0, -15, -17, 0, 0, 10, 5, 0, -20, -57, -23], np.float64
@@ -73,16 +87,16 @@ def sample_shape(rng: np.random.Generator) -> Float64Array:
     lengths = np.array([44, 26, 18, 49, 30, 19, 45, 28, 19, 36, 20, 17], np.float64)
     shape[SHAPE_LENGTH : SHAPE_LENGTH + 12] = lengths * size * rng.uniform(0.92, 1.08, 12)
     shape[SHAPE_THUMB : SHAPE_THUMB + 3] = np.array([22, 20, -9]) * size
-    shape[SHAPE_THUMB + 3 : SHAPE_THUMB + 6] = np.array([44, 33, 23]) * size * rng.uniform(0.92, 1.08, 3)
+    shape[SHAPE_THUMB_LENGTH : SHAPE_THUMB_LENGTH + 3] = np.array([44, 33, 23]) * size * rng.uniform(0.92, 1.08, 3)
     radii = np.array(
         [16, 12.5, 10.2, 7.6, 11, 9.3, 8, 6.3, 11, 9.6, 8.2, 6.5, 10.5, 9, 7.6, 6.2, 9.5, 7.8, 6.7, 5.4], np.float64
     )
     shape[SHAPE_RADIUS : SHAPE_RADIUS + 20] = radii * girth * np.repeat(rng.uniform(0.95, 1.05, 5), 4)
     shape[SHAPE_SPLAY : SHAPE_SPLAY + 4] = np.array([6, 0, -5, -12]) + rng.normal(0, 1.5, 4)
-    shape[SHAPE_WRIST] = 13.5 * palm
-    shape[SHAPE_WRIST + 1] = 16.0 * girth * rng.uniform(0.92, 1.08)
-    shape[SHAPE_WRIST + 2] = 31.0 * girth * rng.uniform(0.85, 1.15)
-    shape[SHAPE_WRIST + 3] = 300.0 * size * rng.uniform(0.9, 1.1)
+    shape[WRIST_HALF_WIDTH] = 13.5 * palm
+    shape[WRIST_RADIUS] = 16.0 * girth * rng.uniform(0.92, 1.08)
+    shape[ELBOW_RADIUS] = 31.0 * girth * rng.uniform(0.85, 1.15)
+    shape[FOREARM_LENGTH] = 300.0 * size * rng.uniform(0.9, 1.1)
     return shape
 
 
@@ -118,7 +132,7 @@ def place_joints(shape: np.ndarray, pose: np.ndarray, joints: np.ndarray) -> Non
             angle += pose[POSE_THUMB + 1 + k] * to_radians
         c = math.cos(angle)
         s = math.sin(angle)
-        length = shape[SHAPE_THUMB + 3 + k]
+        length = shape[SHAPE_THUMB_LENGTH + k]
         joints[2 + k, 0] = joints[1 + k, 0] + length * (c * dx + s * ex)
         joints[2 + k, 1] = joints[1 + k, 1] + length * (c * dy + s * ey)
         joints[2 + k, 2] = joints[1 + k, 2] + length * (c * dz + s * ez)

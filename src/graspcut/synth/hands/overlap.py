@@ -8,7 +8,7 @@ import numpy as np
 
 from graspcut.synth.hands import flesh as hand_flesh
 from graspcut.synth.hands import kinematics as hand
-from graspcut.synth.hands.flesh import FIRST_PALM, RADIUS
+from graspcut.synth.hands.flesh import CENTRE_A, CENTRE_B, CENTRE_C, FIRST_PALM, RADIUS
 from graspcut.synth.kernels.compiling import discard_stale_cache, scalar, subroutine
 
 discard_stale_cache(__file__, hand.__file__, hand_flesh.__file__)
@@ -71,8 +71,10 @@ def closest_parameters(
 def _bone_overlap(flesh: np.ndarray, i: int, j: int) -> float:
     # Radii change slowly along a bone, so the deepest place is where the axes are nearest.
     s, t, distance = closest_parameters(
-        flesh[i, 0], flesh[i, 1], flesh[i, 2], flesh[i, 3], flesh[i, 4], flesh[i, 5],
-        flesh[j, 0], flesh[j, 1], flesh[j, 2], flesh[j, 3], flesh[j, 4], flesh[j, 5],
+        flesh[i, CENTRE_A], flesh[i, CENTRE_A + 1], flesh[i, CENTRE_A + 2],
+        flesh[i, CENTRE_B], flesh[i, CENTRE_B + 1], flesh[i, CENTRE_B + 2],
+        flesh[j, CENTRE_A], flesh[j, CENTRE_A + 1], flesh[j, CENTRE_A + 2],
+        flesh[j, CENTRE_B], flesh[j, CENTRE_B + 1], flesh[j, CENTRE_B + 2],
     )  # fmt: skip
     r = flesh[i, RADIUS] + s * (flesh[i, RADIUS + 1] - flesh[i, RADIUS])
     q = flesh[j, RADIUS] + t * (flesh[j, RADIUS + 1] - flesh[j, RADIUS])
@@ -106,15 +108,15 @@ def _weights(d1: float, d2: float, d3: float, d4: float, d5: float, d6: float) -
 @subroutine
 def wedge_distance(flesh: np.ndarray, i: int, x: float, y: float, z: float) -> float:
     """Distance in mm from a point to the wedge of element `i`, negative inside."""
-    ux = flesh[i, 3] - flesh[i, 0]
-    uy = flesh[i, 4] - flesh[i, 1]
-    uz = flesh[i, 5] - flesh[i, 2]
-    vx = flesh[i, 6] - flesh[i, 0]
-    vy = flesh[i, 7] - flesh[i, 1]
-    vz = flesh[i, 8] - flesh[i, 2]
-    px = x - flesh[i, 0]
-    py = y - flesh[i, 1]
-    pz = z - flesh[i, 2]
+    ux = flesh[i, CENTRE_B] - flesh[i, CENTRE_A]
+    uy = flesh[i, CENTRE_B + 1] - flesh[i, CENTRE_A + 1]
+    uz = flesh[i, CENTRE_B + 2] - flesh[i, CENTRE_A + 2]
+    vx = flesh[i, CENTRE_C] - flesh[i, CENTRE_A]
+    vy = flesh[i, CENTRE_C + 1] - flesh[i, CENTRE_A + 1]
+    vz = flesh[i, CENTRE_C + 2] - flesh[i, CENTRE_A + 2]
+    px = x - flesh[i, CENTRE_A]
+    py = y - flesh[i, CENTRE_A + 1]
+    pz = z - flesh[i, CENTRE_A + 2]
     uu = ux * ux + uy * uy + uz * uz
     uv = ux * vx + uy * vy + uz * vz
     vv = vx * vx + vy * vy + vz * vz
@@ -131,13 +133,13 @@ def wedge_distance(flesh: np.ndarray, i: int, x: float, y: float, z: float) -> f
 @subroutine
 def _palm_overlap(flesh: np.ndarray, bone: int, deepest: float) -> float:
     thumb = bone < 3
-    ux = flesh[bone, 3] - flesh[bone, 0]
-    uy = flesh[bone, 4] - flesh[bone, 1]
-    uz = flesh[bone, 5] - flesh[bone, 2]
+    ux = flesh[bone, CENTRE_B] - flesh[bone, CENTRE_A]
+    uy = flesh[bone, CENTRE_B + 1] - flesh[bone, CENTRE_A + 1]
+    uz = flesh[bone, CENTRE_B + 2] - flesh[bone, CENTRE_A + 2]
     reach = 0.5 * math.sqrt(ux * ux + uy * uy + uz * uz) + max(flesh[bone, RADIUS], flesh[bone, RADIUS + 1])
-    x = flesh[bone, 0] + 0.5 * ux
-    y = flesh[bone, 1] + 0.5 * uy
-    z = flesh[bone, 2] + 0.5 * uz
+    x = flesh[bone, CENTRE_A] + 0.5 * ux
+    y = flesh[bone, CENTRE_A + 1] + 0.5 * uy
+    z = flesh[bone, CENTRE_A + 2] + 0.5 * uz
     for i in range(_FIRST_WEDGE, _LAST_WEDGE):
         if thumb and i in _THUMB_WEDGES:
             continue
@@ -147,7 +149,11 @@ def _palm_overlap(flesh: np.ndarray, bone: int, deepest: float) -> float:
             t = k / _SAMPLES
             r = flesh[bone, RADIUS] + t * (flesh[bone, RADIUS + 1] - flesh[bone, RADIUS])
             distance = wedge_distance(
-                flesh, i, flesh[bone, 0] + t * ux, flesh[bone, 1] + t * uy, flesh[bone, 2] + t * uz
+                flesh,
+                i,
+                flesh[bone, CENTRE_A] + t * ux,
+                flesh[bone, CENTRE_A + 1] + t * uy,
+                flesh[bone, CENTRE_A + 2] + t * uz,
             )
             deepest = max(deepest, r - distance)
     return deepest

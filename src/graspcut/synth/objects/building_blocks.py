@@ -1,4 +1,4 @@
-"""Building blocks of the held objects: one function a primitive, random draws, colours, bounding radius, placing.
+"""Building blocks of the held objects: one function a component, random draws, colours, bounding radius, placing.
 
 Rows are built as plain lists of floats: an object has only a few, and numpy calls would cost more than the arithmetic.
 A turn is nine floats, row-major, `local = turn @ (point - centre)`, as signed_distance.py wants it.
@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from graspcut.synth.objects import signed_distance as geometry
-from graspcut.synth.objects.signed_distance import UNION
+from graspcut.synth.objects import signed_distance
+from graspcut.synth.objects.signed_distance import CENTRE, OPERATION, PARAMETERS, ROTATION, ROUNDING, UNION
 
 Row = list[float]
 Turn = tuple[float, float, float, float, float, float, float, float, float]
@@ -24,9 +24,9 @@ FloatArray = npt.NDArray[np.float64]
 Item = TypeVar("Item")
 
 ORIGIN: Point = (0.0, 0.0, 0.0)
-UPRIGHT: Turn = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)  # the primitive's axis stays along y
-ALONG_X: Turn = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)  # the primitive's y axis points along +x
-ALONG_Z: Turn = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)  # the primitive's y axis points along +z
+UPRIGHT: Turn = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)  # the component's axis stays along y
+ALONG_X: Turn = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)  # the component's y axis points along +x
+ALONG_Z: Turn = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)  # the component's y axis points along +z
 
 # Smooth unions swell the surface by at most this much each (signed_distance.py blends over 4 mm).
 SMOOTH_SWELL_MM = 1.0
@@ -67,7 +67,7 @@ class Shape:
     """What a builder of one kind returns, before colours, bumps and the bounding radius are added.
 
     Attributes:
-        rows: primitives, see signed_distance.py.
+        rows: components, see signed_distance.py.
         grip: range along y (mm) in which a hand may hold it.
         colours: three names of `COLOUR_FAMILIES`, one for each colour slot.
         gloss: 0..1, how often and how strongly it shows projector stripes.
@@ -95,25 +95,25 @@ def edge_grip(draws: Draws, half: float) -> tuple[float, float]:
 
 
 def turn_x(angle: float) -> Turn:
-    """The primitive is turned by `angle` (radians) about the x axis: +y goes towards +z."""
+    """The component is turned by `angle` (radians) about the x axis: +y goes towards +z."""
     c, s = math.cos(angle), math.sin(angle)
     return (1.0, 0.0, 0.0, 0.0, c, s, 0.0, -s, c)
 
 
 def turn_y(angle: float) -> Turn:
-    """The primitive is turned by `angle` (radians) about the y axis: +z goes towards +x."""
+    """The component is turned by `angle` (radians) about the y axis: +z goes towards +x."""
     c, s = math.cos(angle), math.sin(angle)
     return (c, 0.0, -s, 0.0, 1.0, 0.0, s, 0.0, c)
 
 
 def turn_z(angle: float) -> Turn:
-    """The primitive is turned by `angle` (radians) about the z axis: +x goes towards +y."""
+    """The component is turned by `angle` (radians) about the z axis: +x goes towards +y."""
     c, s = math.cos(angle), math.sin(angle)
     return (c, s, 0.0, -s, c, 0.0, 0.0, 0.0, 1.0)
 
 
 def pointing(x: float, y: float, z: float) -> Turn:
-    """The primitive's y axis points along (x, y, z), which need not be of unit length but must not be zero."""
+    """The component's y axis points along (x, y, z), which need not be of unit length but must not be zero."""
     length = math.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
     # Any vector not parallel to the axis serves to make the other two axes.
@@ -146,7 +146,7 @@ def box(
 ) -> Row:
     """A box; the rounding lies within the given half extents."""
     r = min(rounding, 0.95 * half_x, 0.95 * half_y, 0.95 * half_z)
-    return _row(geometry.BOX, (half_x - r, half_y - r, half_z - r), at, turn, operation, r, slot)
+    return _row(signed_distance.BOX, (half_x - r, half_y - r, half_z - r), at, turn, operation, r, slot)
 
 
 def cylinder(
@@ -161,7 +161,7 @@ def cylinder(
 ) -> Row:
     """A cylinder along its y axis; the rounding lies within the given size."""
     r = min(rounding, 0.95 * radius, 0.95 * half_height)
-    return _row(geometry.CYLINDER, (radius - r, half_height - r), at, turn, operation, r, slot)
+    return _row(signed_distance.CYLINDER, (radius - r, half_height - r), at, turn, operation, r, slot)
 
 
 def cone(
@@ -178,7 +178,7 @@ def cone(
     """A cut cone, `radius_low` at -y and `radius_high` at +y; the rounding lies roughly within the given size."""
     r = min(rounding, 0.95 * max(radius_low, radius_high), 0.95 * half_height)
     parameters = (max(radius_low - r, 0.0), max(radius_high - r, 0.0), half_height - r)
-    return _row(geometry.CONE, parameters, at, turn, operation, r, slot)
+    return _row(signed_distance.CONE, parameters, at, turn, operation, r, slot)
 
 
 def ellipsoid(
@@ -192,12 +192,12 @@ def ellipsoid(
     slot: int = 0,
 ) -> Row:
     """An ellipsoid. Never subtract one: inside, its distance is larger than the true one and rays would jump walls."""
-    return _row(geometry.ELLIPSOID, (radius_x, radius_y, radius_z), at, turn, operation, 0.0, slot)
+    return _row(signed_distance.ELLIPSOID, (radius_x, radius_y, radius_z), at, turn, operation, 0.0, slot)
 
 
 def ball(radius: float, at: Point = ORIGIN, *, operation: int = UNION, slot: int = 0) -> Row:
     """A sphere (exact distance, so it may be subtracted)."""
-    return _row(geometry.CAPSULE, (radius, radius, 0.0), at, UPRIGHT, operation, 0.0, slot)
+    return _row(signed_distance.CAPSULE, (radius, radius, 0.0), at, UPRIGHT, operation, 0.0, slot)
 
 
 def torus(
@@ -210,7 +210,7 @@ def torus(
     slot: int = 0,
 ) -> Row:
     """A torus about its y axis."""
-    return _row(geometry.TORUS, (ring_radius, tube_radius), at, turn, operation, 0.0, slot)
+    return _row(signed_distance.TORUS, (ring_radius, tube_radius), at, turn, operation, 0.0, slot)
 
 
 def capsule(
@@ -224,7 +224,7 @@ def capsule(
     slot: int = 0,
 ) -> Row:
     """A round cone along y; `half_length` is between the centres of the two end spheres."""
-    return _row(geometry.CAPSULE, (radius_low, radius_high, half_length), at, turn, operation, 0.0, slot)
+    return _row(signed_distance.CAPSULE, (radius_low, radius_high, half_length), at, turn, operation, 0.0, slot)
 
 
 def limb(
@@ -248,7 +248,7 @@ def sheet(
     slot: int = 0,
 ) -> Row:
     """A wavy sheet with normal y; `wave` is amplitude and the wavelengths along x and z."""
-    return _row(geometry.SHEET, (half_x, half_thickness, half_z, *wave), at, turn, UNION, 0.0, slot)
+    return _row(signed_distance.SHEET, (half_x, half_thickness, half_z, *wave), at, turn, UNION, 0.0, slot)
 
 
 def prism(
@@ -263,7 +263,7 @@ def prism(
 ) -> Row:
     """A six-sided prism along y."""
     r = min(rounding, 0.95 * apothem, 0.95 * half_height)
-    return _row(geometry.PRISM, (apothem - r, half_height - r), at, turn, operation, r, slot)
+    return _row(signed_distance.PRISM, (apothem - r, half_height - r), at, turn, operation, r, slot)
 
 
 def arc(
@@ -277,58 +277,59 @@ def arc(
     slot: int = 0,
 ) -> Row:
     """Part of a torus in the plane x-y, open by `half_angle` (radians) to both sides of +y, with round ends."""
-    return _row(geometry.ARC, (ring_radius, tube_radius, half_angle), at, turn, operation, 0.0, slot)
+    return _row(signed_distance.ARC, (ring_radius, tube_radius, half_angle), at, turn, operation, 0.0, slot)
 
 
 def _reach(row: Row) -> float:
-    """Distance from the origin to the farthest point of one primitive, or a little more."""
-    kind = int(row[0])
-    cx, cy, cz = row[11], row[12], row[13]
-    a, b, c = row[14], row[15], row[16]
+    """Distance from the origin to the farthest point of one component, or a little more."""
+    kind = int(row[signed_distance.KIND])
+    cx, cy, cz = row[CENTRE : CENTRE + 3]
+    a, b, c = row[PARAMETERS : PARAMETERS + 3]
+    rounding = row[ROUNDING]
     centre = math.sqrt(cx * cx + cy * cy + cz * cz)
-    if kind == geometry.ARC:
+    if kind == signed_distance.ARC:
         # |centre + ring point| is greatest at one of the ends or where the ring points away from the origin.
-        along_x = cx * row[2] + cy * row[3] + cz * row[4]
-        along_y = cx * row[5] + cy * row[6] + cz * row[7]
+        along_x = cx * row[ROTATION] + cy * row[ROTATION + 1] + cz * row[ROTATION + 2]
+        along_y = cx * row[ROTATION + 3] + cy * row[ROTATION + 4] + cz * row[ROTATION + 5]
         angles = [-c, c]
         away = math.atan2(along_x, along_y)
         if abs(away) < c:
             angles.append(away)
         squares = [centre * centre + a * a + 2.0 * a * (along_x * math.sin(t) + along_y * math.cos(t)) for t in angles]
-        return math.sqrt(max(0.0, *squares)) + b + row[20]
-    if kind == geometry.TORUS:
-        return centre + a + b + row[20]
+        return math.sqrt(max(0.0, *squares)) + b + rounding
+    if kind == signed_distance.TORUS:
+        return centre + a + b + rounding
     axis, half, across_low, across_high = 1, b, a, a
-    if kind in (geometry.BOX, geometry.SHEET, geometry.ELLIPSOID):
-        sizes = [a, b + (row[17] if kind == geometry.SHEET else 0.0), c]
+    if kind in (signed_distance.BOX, signed_distance.SHEET, signed_distance.ELLIPSOID):
+        sizes = [a, b + (row[PARAMETERS + 3] if kind == signed_distance.SHEET else 0.0), c]
         axis = sizes.index(max(sizes))
         half = sizes.pop(axis)
-        across_low = max(sizes) if kind == geometry.ELLIPSOID else math.hypot(*sizes)
+        across_low = max(sizes) if kind == signed_distance.ELLIPSOID else math.hypot(*sizes)
         across_high = across_low
-    elif kind in (geometry.CONE, geometry.CAPSULE):
+    elif kind in (signed_distance.CONE, signed_distance.CAPSULE):
         half, across_high = c, b
-    elif kind == geometry.PRISM:
+    elif kind == signed_distance.PRISM:
         # Growing a prism by its rounding keeps its corners sharp.
-        across_low = across_high = (a + row[20]) * 1.1547005383792517 - row[20]
-    ux, uy, uz = (half * value for value in row[2 + 3 * axis : 5 + 3 * axis])
+        across_low = across_high = (a + rounding) * 1.1547005383792517 - rounding
+    ux, uy, uz = (half * value for value in row[ROTATION + 3 * axis : ROTATION + 3 * axis + 3])
     low = math.sqrt((cx - ux) ** 2 + (cy - uy) ** 2 + (cz - uz) ** 2) + across_low
     high = math.sqrt((cx + ux) ** 2 + (cy + uy) ** 2 + (cz + uz) ** 2) + across_high
     reach = max(low, high)
-    if kind == geometry.ELLIPSOID:
+    if kind == signed_distance.ELLIPSOID:
         reach = min(reach, centre + half)
-    elif kind != geometry.CAPSULE:
+    elif kind != signed_distance.CAPSULE:
         reach = min(reach, centre + math.hypot(half, max(across_low, across_high)))
-    return reach + row[20]
+    return reach + rounding
 
 
 def bounding_radius(rows: list[Row]) -> float:
-    """Radius (mm) of a sphere about the origin that contains all added primitives; cuts only make an object smaller."""
+    """Radius (mm) of a sphere about the origin that contains all added components; cuts only make an object smaller."""
     reach = 0.0
     swell = 0.0
     for row in rows:
-        if row[1] == geometry.SMOOTH_UNION:
+        if row[OPERATION] == signed_distance.SMOOTH_UNION:
             swell += SMOOTH_SWELL_MM
-        elif row[1] != UNION:
+        elif row[OPERATION] != UNION:
             continue
         reach = max(reach, _reach(row))
     return reach + swell
@@ -349,6 +350,6 @@ def transform_rows(rows: FloatArray, rotation: FloatArray, translation_mm: Float
     placed = rows.copy()
     count = rows.shape[0]
     # local = old @ (rotation^T @ (new - translation) - centre)
-    placed[:, 2:11] = (rows[:, 2:11].reshape(count * 3, 3) @ turn).reshape(count, 9)
-    placed[:, 11:14] = rows[:, 11:14] @ turn + translation_mm
+    placed[:, ROTATION:CENTRE] = (rows[:, ROTATION:CENTRE].reshape(count * 3, 3) @ turn).reshape(count, 9)
+    placed[:, CENTRE:PARAMETERS] = rows[:, CENTRE:PARAMETERS] @ turn + translation_mm
     return placed

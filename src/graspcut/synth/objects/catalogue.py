@@ -1,4 +1,4 @@
-"""Held objects: random things of many kinds, as rows of signed-distance primitives.
+"""Held objects: random things of many kinds, as rows of signed-distance components.
 
 Axes of every object: y is its long axis, or its axis of rotation when it stands upright; flat things lie in the plane
 x-y, thin along z.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from graspcut.synth.objects.building_blocks import Draws, Shape, bounding_radius, transform_rows
 from graspcut.synth.objects.colours import draw_colours
-from graspcut.synth.objects.kinds_simple import SOLID_KINDS
+from graspcut.synth.objects.kinds_simple import SIMPLE_KINDS
 from graspcut.synth.objects.kinds_soft import SOFT_KINDS
 from graspcut.synth.objects.kinds_tools import TOOL_KINDS
 from graspcut.synth.objects.kinds_vessels import VESSEL_KINDS
@@ -32,7 +32,7 @@ __all__ = [
     "transform_rows",
 ]
 
-KINDS: dict[str, Callable[[Draws], Shape]] = {**SOLID_KINDS, **VESSEL_KINDS, **TOOL_KINDS, **SOFT_KINDS}
+KINDS: dict[str, Callable[[Draws], Shape]] = {**SIMPLE_KINDS, **VESSEL_KINDS, **TOOL_KINDS, **SOFT_KINDS}
 
 # Never used in training: what the tests on unseen kinds are made of. Do not change it: results would not compare.
 HELD_OUT_KINDS: tuple[str, ...] = (
@@ -79,7 +79,7 @@ class HeldObject:
 
     Attributes:
         kind: key of `KINDS`.
-        rows: (n, ROW) float64 primitives, see signed_distance.py.
+        rows: (n, ROW) float64 components, see signed_distance.py.
         bound_mm: radius of a sphere about the origin that contains the object, bumps included.
         grip_low_mm: lower end of the range along y where a hand may hold it.
         grip_high_mm: upper end of that range.

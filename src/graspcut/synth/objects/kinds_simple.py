@@ -430,7 +430,7 @@ def _wedge(d: Draws) -> Shape:
     return Shape(rows, (-0.7 * y, 0.0), (d.pick(("any", "wood", "yellow")), "any", "any"), gloss=0.7)
 
 
-SOLID_KINDS: dict[str, Callable[[Draws], Shape]] = {
+SIMPLE_KINDS: dict[str, Callable[[Draws], Shape]] = {
     "box": _box,
     "carton": _carton,
     "book": _book,

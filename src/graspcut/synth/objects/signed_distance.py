@@ -1,9 +1,9 @@
-"""Rows that describe solid primitives, and the signed distance of an object built from them.
+"""Rows that describe the components of objects, and the signed distance of an object built from them.
 
-An object is a float64 array of shape (n, `ROW`): one primitive a row, folded from the first row to the last by each
+An object is a float64 array of shape (n, `ROW`): one component a row, folded from the first row to the last by each
 row's operation. Lengths are millimetres. The scalar functions are compiled by numba.
 
-Primitive formulas are the usual exact or bounding distance functions of constructive solid geometry (J. C. Hart,
+Component formulas are the usual exact or bounding distance functions of constructive solid geometry (J. C. Hart,
 "Sphere tracing", The Visual Computer 1996); sheets are bounded by their slope.
 """
 
@@ -24,7 +24,7 @@ ROTATION = 2  # nine columns, row-major: local = rotation @ (point - centre)
 CENTRE = 11  # three columns
 PARAMETERS = 14  # six columns, meaning by kind
 ROUNDING = 20  # radius of the rounded edges, added outside the shape
-COLOUR_SLOT = 21  # which of the object's colours (0, 1, 2) this primitive has
+COLOUR_SLOT = 21  # which of the object's colours (0, 1, 2) this component has
 ROW = 22
 
 # Kinds and their parameters.
@@ -115,24 +115,31 @@ def _sheet(
     kz = 2.0 * math.pi / lz
     wave = amplitude * math.sin(kx * x) * math.cos(kz * z)
     # The slope of the wave is at most `slope`; shearing space by it stretches distances by at most the factor below
-    # (the largest
-    # singular value of a shear), which sqrt(1 + slope^2) falls short of at the sheet's edges.
+    # (the largest singular value of a shear), which sqrt(1 + slope^2) falls short of at the sheet's edges.
     slope = abs(amplitude) * max(kx, kz)
     return _box(x, y - wave, z, hx, ht, hz) * 2.0 / (slope + math.sqrt(slope * slope + 4.0))
 
 
 @scalar
-def primitive_distance(rows: np.ndarray, i: int, px: float, py: float, pz: float) -> float:
-    """Signed distance in mm from a point to primitive `i` of `rows`, negative inside."""
+def to_local(rows: np.ndarray, i: int, px: float, py: float, pz: float) -> tuple[float, float, float]:
+    """A point in the frame of component `i`."""
     dx = px - rows[i, CENTRE]
     dy = py - rows[i, CENTRE + 1]
     dz = pz - rows[i, CENTRE + 2]
-    x = rows[i, 2] * dx + rows[i, 3] * dy + rows[i, 4] * dz
-    y = rows[i, 5] * dx + rows[i, 6] * dy + rows[i, 7] * dz
-    z = rows[i, 8] * dx + rows[i, 9] * dy + rows[i, 10] * dz
-    a = rows[i, 14]
-    b = rows[i, 15]
-    c = rows[i, 16]
+    return (
+        rows[i, ROTATION] * dx + rows[i, ROTATION + 1] * dy + rows[i, ROTATION + 2] * dz,
+        rows[i, ROTATION + 3] * dx + rows[i, ROTATION + 4] * dy + rows[i, ROTATION + 5] * dz,
+        rows[i, ROTATION + 6] * dx + rows[i, ROTATION + 7] * dy + rows[i, ROTATION + 8] * dz,
+    )
+
+
+@scalar
+def component_distance(rows: np.ndarray, i: int, px: float, py: float, pz: float) -> float:
+    """Signed distance in mm from a point to component `i` of `rows`, negative inside."""
+    x, y, z = to_local(rows, i, px, py, pz)
+    a = rows[i, PARAMETERS]
+    b = rows[i, PARAMETERS + 1]
+    c = rows[i, PARAMETERS + 2]
     kind = int(rows[i, KIND])
     if kind == BOX:
         d = _box(x, y, z, a, b, c)
@@ -148,7 +155,7 @@ def primitive_distance(rows: np.ndarray, i: int, px: float, py: float, pz: float
     elif kind == CAPSULE:
         d = _round_cone(math.sqrt(x * x + z * z), y, a, b, c)
     elif kind == SHEET:
-        d = _sheet(x, y, z, a, b, c, rows[i, 17], rows[i, 18], rows[i, 19])
+        d = _sheet(x, y, z, a, b, c, rows[i, PARAMETERS + 3], rows[i, PARAMETERS + 4], rows[i, PARAMETERS + 5])
     elif kind == PRISM:
         qx = abs(x)
         qz = abs(z)
@@ -178,7 +185,7 @@ def range_distance(rows: np.ndarray, first: int, last: int, px: float, py: float
     """The same for the object of rows `first` to `last` - 1: a slice would cost more than the distance itself."""
     d = 1e9
     for i in range(first, last):
-        e = primitive_distance(rows, i, px, py, pz)
+        e = component_distance(rows, i, px, py, pz)
         operation = int(rows[i, OPERATION])
         if operation == UNION:
             d = min(d, e)
@@ -198,7 +205,7 @@ def nearest_row(rows: np.ndarray, first: int, last: int, px: float, py: float, p
     best = first
     best_distance = 1e9
     for i in range(first, last):
-        e = abs(primitive_distance(rows, i, px, py, pz))
+        e = abs(component_distance(rows, i, px, py, pz))
         if e < best_distance:
             best_distance = e
             best = i

@@ -1,8 +1,8 @@
-"""Analytic solids of the renderer: round cones, triangles, ellipsoids, boxes and planes, each a row.
+"""Analytic primitives of the renderer: round cones, triangles, ellipsoids, boxes and planes, each a row.
 
-A scene's solids are a float64 array (n, `SOLID_ROW`) in camera coordinates (mm, x right, y down, z forward). Hands are
-round cones (two spheres and their tangent cone) plus the flat sides of wedges (the hull of three spheres); bodies,
-tables and clutter use the rest. `ray_hits.py` says where rays hit them.
+A scene's primitives are a float64 array (n, `PRIMITIVE_ROW`) in camera coordinates (mm, x right, y down, z forward).
+Hands are round cones (two spheres and their tangent cone) plus the flat sides of wedges (the hull of three spheres);
+bodies, tables and clutter use the rest. `ray_hits.py` says where rays hit them.
 """
 
 from __future__ import annotations
@@ -19,37 +19,53 @@ discard_stale_cache(__file__)
 Float64Array = NDArray[np.float64]
 
 # Columns of a row.
-SOLID_KIND = 0
+PRIMITIVE_KIND = 0
 SURFACE = 1  # index into the scene's surface table
-DATA = 2  # fifteen columns, meaning by kind
-SOLID_ROW = 17
+PRIMITIVE_ROW = 17
 
-# Kinds and their data.
-ROUND_CONE = 0  # centre a (3), centre b (3), radius a, radius b
-TRIANGLE = 1  # three corners (9)
-ELLIPSOID_SOLID = 2  # centre (3), rotation camera -> local, row-major (9), radii (3)
-BOX_SOLID = 3  # centre (3), rotation camera -> local, row-major (9), half extents (3)
-PLANE = 4  # unit normal (3), offset: normal . x = offset
+# Kinds and their own columns.
+ROUND_CONE = 0
+CENTRE_A = 2  # three columns, as are all points and vectors
+CENTRE_B = 5
+RADIUS_A = 8
+RADIUS_B = 9
+
+TRIANGLE = 1
+CORNER_A = 2
+CORNER_B = 5
+CORNER_C = 8
+CORNERS_END = 11
+
+ELLIPSOID = 2
+BOX = 3
+CENTRE = 2
+ROTATION = 5  # camera -> local, row-major, nine columns
+EXTENTS = 14  # radii, or half sizes
+EXTENTS_END = 17
+
+PLANE = 4  # normal . x = offset
+NORMAL = 2
+OFFSET = 5
 
 
 @subroutine
 def write_round_cone(
-    solids: np.ndarray, i: int, surface: int, a: np.ndarray, b: np.ndarray, ra: float, rb: float
+    primitives: np.ndarray, i: int, surface: int, a: np.ndarray, b: np.ndarray, ra: float, rb: float
 ) -> int:
     """Write a round cone into row `i`; returns the next free row."""
-    solids[i, SOLID_KIND] = ROUND_CONE
-    solids[i, SURFACE] = surface
+    primitives[i, PRIMITIVE_KIND] = ROUND_CONE
+    primitives[i, SURFACE] = surface
     for k in range(3):
-        solids[i, 2 + k] = a[k]
-        solids[i, 5 + k] = b[k]
-    solids[i, 8] = ra
-    solids[i, 9] = rb
+        primitives[i, CENTRE_A + k] = a[k]
+        primitives[i, CENTRE_B + k] = b[k]
+    primitives[i, RADIUS_A] = ra
+    primitives[i, RADIUS_B] = rb
     return i + 1
 
 
 @subroutine
 def write_wedge_sides(
-    solids: np.ndarray,
+    primitives: np.ndarray,
     i: int,
     surface: int,
     a: np.ndarray,
@@ -96,26 +112,45 @@ def write_wedge_sides(
         tx = ix + sign * scale * nx
         ty = iy + sign * scale * ny
         tz = iz + sign * scale * nz
-        solids[i, SOLID_KIND] = TRIANGLE
-        solids[i, SURFACE] = surface
-        solids[i, 2] = a[0] + ra * tx
-        solids[i, 3] = a[1] + ra * ty
-        solids[i, 4] = a[2] + ra * tz
-        solids[i, 5] = b[0] + rb * tx
-        solids[i, 6] = b[1] + rb * ty
-        solids[i, 7] = b[2] + rb * tz
-        solids[i, 8] = c[0] + rc * tx
-        solids[i, 9] = c[1] + rc * ty
-        solids[i, 10] = c[2] + rc * tz
+        primitives[i, PRIMITIVE_KIND] = TRIANGLE
+        primitives[i, SURFACE] = surface
+        for k in range(3):
+            tangent = (tx, ty, tz)[k]
+            primitives[i, CORNER_A + k] = a[k] + ra * tangent
+            primitives[i, CORNER_B + k] = b[k] + rb * tangent
+            primitives[i, CORNER_C + k] = c[k] + rc * tangent
         i += 1
     return i
 
 
+def translate(primitives: Float64Array, translation_mm: Float64Array) -> Float64Array:
+    """The same primitives (n, PRIMITIVE_ROW) moved by a translation (3,), as a new array."""
+    moved = primitives.copy()
+    kind = primitives[:, PRIMITIVE_KIND]
+    plane, cone, triangle = kind == PLANE, kind == ROUND_CONE, kind == TRIANGLE
+    moved[plane, OFFSET] += moved[plane, NORMAL:OFFSET] @ translation_mm
+    moved[~plane, CENTRE:ROTATION] += translation_mm
+    moved[cone | triangle, CENTRE_B:RADIUS_A] += translation_mm
+    moved[triangle, CORNER_C:CORNERS_END] += translation_mm
+    return moved
+
+
+def transform_flesh(primitives: Float64Array, matrix: Float64Array, translation_mm: Float64Array) -> Float64Array:
+    """Round cones and triangles (n, PRIMITIVE_ROW) moved by an orthogonal matrix (3, 3), then by a translation (3,)."""
+    moved = primitives.copy()
+    points = primitives[:, CENTRE_A:RADIUS_A].reshape(-1, 2, 3) @ matrix.T + translation_mm
+    moved[:, CENTRE_A:RADIUS_A] = points.reshape(-1, 6)
+    triangle = primitives[:, PRIMITIVE_KIND] == TRIANGLE
+    moved[triangle, CORNER_C:CORNERS_END] = primitives[triangle, CORNER_C:CORNERS_END] @ matrix.T + translation_mm
+    assert np.all((primitives[:, PRIMITIVE_KIND] == ROUND_CONE) | triangle)
+    return moved
+
+
 def plane_row(surface: int, normal: Float64Array, offset_mm: float) -> Float64Array:
     """Row of the plane normal . x = offset_mm."""
-    row = np.zeros(SOLID_ROW)
-    row[SOLID_KIND], row[SURFACE] = PLANE, surface
-    row[2:5], row[5] = normal, offset_mm
+    row = np.zeros(PRIMITIVE_ROW)
+    row[PRIMITIVE_KIND], row[SURFACE] = PLANE, surface
+    row[NORMAL:OFFSET], row[OFFSET] = normal, offset_mm
     return row
 
 
@@ -123,9 +158,10 @@ def round_cone_row(
     surface: int, a: Float64Array, b: Float64Array, radius_a_mm: float, radius_b_mm: float
 ) -> Float64Array:
     """Row of a round cone between two centres (3,)."""
-    row = np.zeros(SOLID_ROW)
-    row[SOLID_KIND], row[SURFACE] = ROUND_CONE, surface
-    row[2:5], row[5:8], row[8], row[9] = a, b, radius_a_mm, radius_b_mm
+    row = np.zeros(PRIMITIVE_ROW)
+    row[PRIMITIVE_KIND], row[SURFACE] = ROUND_CONE, surface
+    row[CENTRE_A:CENTRE_B], row[CENTRE_B:RADIUS_A] = a, b
+    row[RADIUS_A], row[RADIUS_B] = radius_a_mm, radius_b_mm
     return row
 
 
@@ -133,7 +169,7 @@ def local_row(
     kind: int, surface: int, centre: Float64Array, rotation: Float64Array, extents: tuple[float, float, float]
 ) -> Float64Array:
     """Row of a box or an ellipsoid: `rotation` (3, 3) turns camera axes into local ones, `extents` are half sizes."""
-    row = np.zeros(SOLID_ROW)
-    row[SOLID_KIND], row[SURFACE] = kind, surface
-    row[2:5], row[5:14], row[14:17] = centre, rotation.ravel(), extents
+    row = np.zeros(PRIMITIVE_ROW)
+    row[PRIMITIVE_KIND], row[SURFACE] = kind, surface
+    row[CENTRE:ROTATION], row[ROTATION:EXTENTS], row[EXTENTS:EXTENTS_END] = centre, rotation.ravel(), extents
     return row

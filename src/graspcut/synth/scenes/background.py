@@ -8,8 +8,8 @@ from graspcut.frames.camera import Camera
 from graspcut.synth.hands.grasp import random_rotation
 from graspcut.synth.objects.catalogue import CLUTTER_KINDS, HeldObject, build_object, transform_rows
 from graspcut.synth.rendering.primitives import (
-    BOX_SOLID,
-    ELLIPSOID_SOLID,
+    BOX,
+    ELLIPSOID,
     Float64Array,
     local_row,
     plane_row,
@@ -37,7 +37,7 @@ def table(
     """A table plane below all `points` (n, 3) with `radii` (n,): hands and objects stand or hover on it.
 
     Returns:
-        The solid, the unit normal towards the camera's side, and the offset: normal . x = offset on the plane.
+        The primitive, the unit normal towards the camera's side, and the offset: normal . x = offset on the plane.
     """
     pitch = np.radians(rng.uniform(12, 90))
     roll = rng.normal(0, 0.15) if upright else rng.uniform(0, 2 * np.pi)
@@ -62,10 +62,10 @@ def clutter(
     """Things that stand on the plane and touch neither hand nor held object (`points` with `radii`).
 
     Returns:
-        Analytic solids, and sphere-traced objects as (object, rows in camera coordinates, centre, first surface).
+        Analytic primitives, and sphere-traced objects as (object, rows in camera coordinates, centre, first surface).
     """
     normal, offset = plane
-    solids: list[Float64Array] = []
+    primitives: list[Float64Array] = []
     objects: list[tuple[HeldObject, Float64Array, Float64Array, int]] = []
     side = _unit(np.cross(normal, rng.normal(size=3)))
     for _ in range(int(rng.integers(0, 10))):
@@ -87,20 +87,18 @@ def clutter(
         colour = rng.uniform(20, 240, 3)
         choice = rng.random()
         if choice < 0.4:
-            solids.append(
-                local_row(BOX_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2]))
+            primitives.append(
+                local_row(BOX, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2]))
             )
         elif choice < 0.7:
             radius = half[0]
             low, high = centre - normal * max(half[1] - radius, 0), centre + normal * max(half[1] - radius, 0)
-            solids.append(
+            primitives.append(
                 round_cone_row(surfaces.add_background(colour), low, high, radius, radius * rng.uniform(0.5, 1.0))
             )
         elif choice < 0.8 or len(objects) >= 2:
-            solids.append(
-                local_row(
-                    ELLIPSOID_SOLID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2])
-                )
+            primitives.append(
+                local_row(ELLIPSOID, surfaces.add_background(colour), centre, rotation, (half[0], half[1], half[2]))
             )
         else:
             held = build_object(str(rng.choice(CLUTTER_KINDS)), rng)
@@ -110,7 +108,7 @@ def clutter(
                 continue
             first, _ = surfaces.add_object(held, background=True)
             objects.append((held, transform_rows(held.rows, turned, place), place, first))
-    return solids, objects
+    return primitives, objects
 
 
 def person(
@@ -132,7 +130,7 @@ def person(
         radii: (n,) their radii.
 
     Returns:
-        Solids, all background.
+        Primitives, all background.
     """
     shirt = surfaces.add_background(rng.uniform(15, 230, 3), relief_mm=rng.uniform(0, 7))
     farthest_mm = float(np.max(points[:, 2] + radii))
@@ -158,13 +156,13 @@ def person(
     crown = chest + up * rng.uniform(360, 420) + forward * 20
     hair = surfaces.add_background(rng.uniform(10, 160, 3), relief_mm=rng.uniform(0, 6))
     size = rng.uniform(0.9, 1.08)
-    solids = [
-        local_row(ELLIPSOID_SOLID, shirt, chest, rotation, (half_width, rng.uniform(290, 380), depth_radius)),
-        local_row(ELLIPSOID_SOLID, shirt, chest + up * 130, rotation, (half_width * 1.05, 120, depth_radius * 0.9)),
-        local_row(ELLIPSOID_SOLID, skin, crown, rotation, (76 * size, 112 * size, 96 * size)),
-        local_row(ELLIPSOID_SOLID, skin, crown - up * 62 + forward * 28, rotation, (52 * size, 52 * size, 58 * size)),
+    primitives = [
+        local_row(ELLIPSOID, shirt, chest, rotation, (half_width, rng.uniform(290, 380), depth_radius)),
+        local_row(ELLIPSOID, shirt, chest + up * 130, rotation, (half_width * 1.05, 120, depth_radius * 0.9)),
+        local_row(ELLIPSOID, skin, crown, rotation, (76 * size, 112 * size, 96 * size)),
+        local_row(ELLIPSOID, skin, crown - up * 62 + forward * 28, rotation, (52 * size, 52 * size, 58 * size)),
         round_cone_row(skin, crown + up * 22 + forward * 92 * size, crown - up * 14 + forward * 108 * size, 9, 14),
-        local_row(ELLIPSOID_SOLID, hair, crown + up * 30 - forward * 14, rotation, (82 * size, 96 * size, 96 * size)),
+        local_row(ELLIPSOID, hair, crown + up * 30 - forward * 14, rotation, (82 * size, 96 * size, 96 * size)),
         round_cone_row(skin, chest + up * 250, chest + up * 340, 62, 55),
     ]
     for elbow in elbows:
@@ -173,15 +171,15 @@ def person(
         reach = shoulder - elbow
         length = max(float(np.linalg.norm(reach)), 1.0)
         # An upper arm is about 290 mm: where the drawn elbow is too far the arm simply ends out of sight in the torso.
-        solids.append(
+        primitives.append(
             round_cone_row(shirt, elbow, elbow + reach * min(1.0, 340 / length), elbow_radius, elbow_radius * 1.45)
         )
-    return solids
+    return primitives
 
 
 def furniture(rng: np.random.Generator, surfaces: Surfaces, camera: Camera, farthest_mm: float) -> list[Float64Array]:
     """Boxes at any angle behind the hands: shelves, screens, chairs."""
-    solids = []
+    primitives = []
     for _ in range(int(rng.integers(1, 5))):
         z = farthest_mm + rng.uniform(120, 900)
         u, v = rng.uniform(0, 1) * camera.width, rng.uniform(0, 1) * camera.height
@@ -189,5 +187,5 @@ def furniture(rng: np.random.Generator, surfaces: Surfaces, camera: Camera, fart
         half = rng.uniform(20, 250, 3)
         centre[2] += float(np.linalg.norm(half))
         surface = surfaces.add_background(rng.uniform(20, 240, 3))
-        solids.append(local_row(BOX_SOLID, surface, centre, random_rotation(rng), (half[0], half[1], half[2])))
-    return solids
+        primitives.append(local_row(BOX, surface, centre, random_rotation(rng), (half[0], half[1], half[2])))
+    return primitives

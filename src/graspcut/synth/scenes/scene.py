@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.hands.flesh import forearm_axis, hand_solids
+from graspcut.synth.hands.flesh import forearm_axis, hand_primitives
 from graspcut.synth.hands.free_pose import sample_free_pose
 from graspcut.synth.hands.grasp import Grasp, random_rotation, sample_grasp
-from graspcut.synth.hands.kinematics import SHAPE_RADIUS, SHAPE_WRIST, HandPose, sample_shape
+from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose, sample_shape
 from graspcut.synth.objects.catalogue import HeldObject, build_object, draw_kind, transform_rows
-from graspcut.synth.rendering.primitives import ROUND_CONE, SOLID_KIND, SOLID_ROW, TRIANGLE, Float64Array
-from graspcut.synth.rendering.ray_casting import OBJECT_COLUMNS, Geometry
+from graspcut.synth.objects.signed_distance import ROW
+from graspcut.synth.rendering.culling import OBJECT_COLUMNS
+from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
+from graspcut.synth.rendering.ray_casting import SceneGeometry
 from graspcut.synth.scenes import background
 from graspcut.synth.scenes.surfaces import Surfaces
 
@@ -48,7 +50,7 @@ class Scene:
         hands: The hands, in the order of the instance table.
     """
 
-    geometry: Geometry
+    geometry: SceneGeometry
     surfaces: Surfaces
     hands: tuple[PlacedHand, ...]
 
@@ -94,7 +96,7 @@ class _Builder:
         self.config = config
         self.camera = camera
         self.surfaces = Surfaces()
-        self.solids: list[Float64Array] = []
+        self.primitives: list[Float64Array] = []
         self.rows: list[Float64Array] = []
         self.objects: list[list[float]] = []
         self.hands: list[PlacedHand] = []
@@ -153,11 +155,11 @@ class _Builder:
         base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand")
         sleeved = rng.random() < self.config.sleeve
         start = rng.uniform(0.02, 0.8) if sleeved else 2.0
-        solids = hand_solids(pose.shape, pose.pose, pose.joints_mm, base, start, rng.uniform(2, 14))
-        self.solids.append(_transformed(solids, matrix, place))
+        primitives = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, rng.uniform(2, 14))
+        self.primitives.append(transform_flesh(primitives, matrix, place))
         joints = pose.joints_mm @ matrix.T + place
         shape = pose.shape
-        radii = np.concatenate([[shape[SHAPE_WRIST + 1]], shape[SHAPE_RADIUS : SHAPE_RADIUS + 20]])
+        radii = np.concatenate([[shape[WRIST_RADIUS]], shape[SHAPE_RADIUS : SHAPE_RADIUS + 20]])
         self.hands.append(PlacedHand(joints, radii, identity, right))
         self.points.append(joints)
         self.radii.append(radii)
@@ -242,39 +244,30 @@ class _Builder:
         farthest = float(np.max(points[:, 2] + radii))
         if rng.random() < config.person:
             elbows = [e for e in self.elbows if rng.random() < 0.85]
-            self.solids += [
+            self.primitives += [
                 row[None] for row in background.person(rng, self.surfaces, elbows, self.elbow_radius, points, radii)
             ]
         if rng.random() < config.table:
-            solids, normal, offset = background.table(rng, self.surfaces, points, radii, upright=rng.random() < 0.75)
+            primitives, normal, offset = background.table(
+                rng, self.surfaces, points, radii, upright=rng.random() < 0.75
+            )
             more, objects = background.clutter(rng, self.surfaces, self.camera, (normal, offset), points, radii)
-            self.solids += [row[None] for row in solids + more]
+            self.primitives += [row[None] for row in primitives + more]
             for held, rows, centre, first in objects:
                 self.add_object(held, rows, centre, first)
         if rng.random() < config.wall:
-            self.solids += [row[None] for row in background.wall(rng, self.surfaces, farthest)]
+            self.primitives += [row[None] for row in background.wall(rng, self.surfaces, farthest)]
         if rng.random() < 0.25:
-            self.solids += [row[None] for row in background.furniture(rng, self.surfaces, self.camera, farthest)]
+            self.primitives += [row[None] for row in background.furniture(rng, self.surfaces, self.camera, farthest)]
 
     def finish(self) -> Scene:
         """Join the arrays."""
-        geometry = Geometry(
-            solids=np.concatenate(self.solids) if self.solids else np.zeros((0, SOLID_ROW)),
-            rows=np.ascontiguousarray(np.concatenate(self.rows)) if self.rows else np.zeros((0, 22)),
+        geometry = SceneGeometry(
+            primitives=np.concatenate(self.primitives) if self.primitives else np.zeros((0, PRIMITIVE_ROW)),
+            components=np.ascontiguousarray(np.concatenate(self.rows)) if self.rows else np.zeros((0, ROW)),
             objects=np.array(self.objects, np.float64) if self.objects else np.zeros((0, OBJECT_COLUMNS)),
         )
         return Scene(geometry, self.surfaces, tuple(self.hands))
-
-
-def _transformed(solids: Float64Array, matrix: Float64Array, place: Float64Array) -> Float64Array:
-    """Move the round cones and triangles of a hand by an orthogonal matrix and a translation."""
-    out = solids.copy()
-    points = solids[:, 2:8].reshape(-1, 2, 3) @ matrix.T + place
-    out[:, 2:8] = points.reshape(-1, 6)
-    flat = solids[:, SOLID_KIND] == TRIANGLE
-    out[flat, 8:11] = solids[flat, 8:11] @ matrix.T + place
-    assert np.all((solids[:, SOLID_KIND] == ROUND_CONE) | flat)
-    return out
 
 
 def sample_scene(rng: np.random.Generator, camera: Camera, config: SceneConfig) -> Scene:

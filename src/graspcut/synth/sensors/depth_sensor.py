@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from graspcut.synth.kernels.random_numbers import hash32, lattice, stage_key
-from graspcut.synth.sensors import loops as kernels
+from graspcut.synth.sensors import loops
 from graspcut.synth.sensors.config import REFERENCE_FOCAL_PX, SensorConfig
-
-__all__ = ["SensorConfig", "SensorTables", "check_arguments", "prepare_tables", "simulate"]
+from graspcut.synth.sensors.measuring_stages import (
+    EdgeBitsNumbers,
+    EdgeNumbers,
+    FlyingNumbers,
+    PatternNumbers,
+    ShadowNumbers,
+    TiltNumbers,
+)
+from graspcut.synth.sensors.output_stages import NoiseNumbers, OutputNumbers
 
 NEAREST_MM = 100.0  # the shadow test treats nearer surfaces as if they were here
 
@@ -30,97 +37,65 @@ IndexImage = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class SensorTables:
-    """The numbers of one frame: lattices, blobs and the arguments of every stage in order."""
+    """What one frame's stages need beside the images: their numbers, lattices and blobs.
 
-    shadow: tuple[float, bool, float]
+    Attributes:
+        shadow, tilt, edge_bits, flying, pattern, edge, noise, output: Numbers of the stages of these names.
+        covered_bins: Columns of the projector's row.
+        fields: float64 (H, columns, 2), slow bias and drift of the stripes' phase, a lattice row for each image row.
+        smooth_step: Neighbours closer than this [mm] are averaged; 0 = none.
+        holes, dark: float32 tables of `loops.blob_table`.
+        blob_numbers: float64 (2, 3), see `output_stages.output_pixel`.
+    """
+
+    shadow: ShadowNumbers
     covered_bins: int
-    tilt: tuple[float, float]
-    edge_bits: tuple[float, float]
-    flying: tuple[float, int]
+    tilt: TiltNumbers
+    edge_bits: EdgeBitsNumbers
+    flying: FlyingNumbers
     fields: npt.NDArray[np.float64]
-    pattern: tuple[float, float, float, float, float, float, float, float]
-    edge: tuple[float, float, float, float, float, float, int]
+    pattern: PatternNumbers
+    edge: EdgeNumbers
     smooth_step: float
-    noise: tuple[float, float, float, float, float]
-    noise_key: int
+    noise: NoiseNumbers
     holes: npt.NDArray[np.float32]
     dark: npt.NDArray[np.float32]
     blob_numbers: npt.NDArray[np.float64]
-    output: tuple[float, float, float, float, float, float, float, float, int]
+    output: OutputNumbers
 
 
 def prepare_tables(height: int, width: int, focal_px: float, config: SensorConfig, seed: int) -> SensorTables:
-    """Draw the tables of one frame and put the arguments of every stage in order."""
+    """Draw the tables of one frame and the numbers of every stage."""
     scale = focal_px / REFERENCE_FOCAL_PX
     shift = focal_px * config.baseline_mm
     cell = max(0.5 * config.bias_wavelength_px * scale, 2.0)
     rows, columns = int((height - 1) / cell) + 2, int((width - 1) / cell) + 2
-    key = stage_key(seed, _FIELD)
     fields = np.empty((height, columns, 2), np.float64)
-    kernels.lattice_rows(lattice(key, rows, columns, 2), 1.0 / cell, fields)
-    period = config.stripe_period_px * scale
-    angle = math.radians(config.stripe_angle_deg)
+    loops.lattice_rows(lattice(stage_key(seed, _FIELD), rows, columns, 2), 1.0 / cell, fields)
     phase_key = stage_key(seed, _PHASE)
-    phase = hash32(phase_key, 0) / 2.0**32
-    grazing_from = math.cos(math.radians(config.grazing_from_deg))
-    grazing_to = math.cos(math.radians(config.grazing_to_deg))
-    # The second pixel from a step is lost less often, but the border is as wide in angle at any resolution.
-    second_loss = config.edge_loss_probability * min(0.35 * scale, 1.0)
-    blob_numbers = np.zeros((2, 3), np.float64)
-    tables = []
-    for row, (stage, probability, cell_px) in enumerate(
-        (
-            (_HOLES, config.hole_probability, config.hole_cell_px * scale),
-            (_DARK, config.dark_probability, config.dark_cell_px * scale),
-        )
-    ):
-        size = max(cell_px, 2.0)
-        blob_numbers[row] = (
-            1.0 / size,
-            size * hash32(phase_key, 2 * row + 1) / 2.0**32,
-            size * hash32(phase_key, 2 * row + 2) / 2.0**32,
-        )
-        shape = (int(height / size) + 2, int(width / size) + 2)
-        tables.append(kernels.blob_table(stage_key(seed, stage), *shape, probability))
+    (holes, dark), blob_numbers = _blobs(height, width, scale, config, seed, phase_key)
     return SensorTables(
-        shadow=(abs(shift), shift < 0.0, config.surface_step_mm),
+        shadow=ShadowNumbers(abs(shift), shift < 0.0, config.surface_step_mm),
         covered_bins=width + 4 + int(abs(shift) / NEAREST_MM),
-        tilt=(float(focal_px), 1.0 / (focal_px * focal_px)),
-        edge_bits=(config.flying_step_mm, config.edge_step_mm),
-        flying=(config.flying_probability, stage_key(seed, _FLYING)),
+        tilt=TiltNumbers(float(focal_px), 1.0 / (focal_px * focal_px)),
+        edge_bits=EdgeBitsNumbers(config.flying_step_mm, config.edge_step_mm),
+        flying=FlyingNumbers(config.flying_probability, stage_key(seed, _FLYING)),
         fields=fields,
-        pattern=(
-            1.0 / cell,
-            config.bias_mm,
-            config.stripe_amplitude_mm,
-            config.stripe_everywhere,
-            math.cos(angle) / period,
-            math.sin(angle) / period,
-            phase,
-            shift,
-        ),
-        edge=(
-            config.jitter_px * scale,
-            config.edge_loss_probability,
-            second_loss,
-            config.edge_near_share,
-            grazing_from,
-            1.0 / max(grazing_from - grazing_to, 1e-6),
-            stage_key(seed, _EDGE),
-        ),
+        pattern=_pattern_numbers(config, scale, cell, shift, hash32(phase_key, 0) / 2.0**32),
+        edge=_edge_numbers(config, scale, stage_key(seed, _EDGE)),
         smooth_step=config.smooth_step_mm,
-        noise=(
+        noise=NoiseNumbers(
             config.noise_base_mm,
             config.noise_quadratic,
             config.noise_offset_m,
             config.noise_blur,
             config.noise_tilt_limit,
+            stage_key(seed, _NOISE),
         ),
-        noise_key=stage_key(seed, _NOISE),
-        holes=tables[0],
-        dark=tables[1],
+        holes=holes,
+        dark=dark,
         blob_numbers=blob_numbers,
-        output=(
+        output=OutputNumbers(
             config.dark_loss,
             config.speck_loss_probability,
             config.speck_probability,
@@ -132,6 +107,59 @@ def prepare_tables(height: int, width: int, focal_px: float, config: SensorConfi
             stage_key(seed, _OUTPUT),
         ),
     )
+
+
+def _pattern_numbers(config: SensorConfig, scale: float, cell: float, shift: float, phase: float) -> PatternNumbers:
+    period = config.stripe_period_px * scale
+    angle = math.radians(config.stripe_angle_deg)
+    return PatternNumbers(
+        1.0 / cell,
+        config.bias_mm,
+        config.stripe_amplitude_mm,
+        config.stripe_everywhere,
+        math.cos(angle) / period,
+        math.sin(angle) / period,
+        phase,
+        shift,
+    )
+
+
+def _edge_numbers(config: SensorConfig, scale: float, key: int) -> EdgeNumbers:
+    grazing_from = math.cos(math.radians(config.grazing_from_deg))
+    grazing_to = math.cos(math.radians(config.grazing_to_deg))
+    return EdgeNumbers(
+        config.jitter_px * scale,
+        config.edge_loss_probability,
+        # The second pixel from a step is lost less often, but the border is as wide in angle at any resolution.
+        config.edge_loss_probability * min(0.35 * scale, 1.0),
+        config.edge_near_share,
+        grazing_from,
+        1.0 / max(grazing_from - grazing_to, 1e-6),
+        key,
+    )
+
+
+def _blobs(
+    height: int, width: int, scale: float, config: SensorConfig, seed: int, phase_key: int
+) -> tuple[list[FloatImage], npt.NDArray[np.float64]]:
+    """Tables of holes and of dark patches, and where their grids begin."""
+    numbers = np.zeros((2, 3), np.float64)
+    tables = []
+    for row, (stage, probability, cell_px) in enumerate(
+        (
+            (_HOLES, config.hole_probability, config.hole_cell_px * scale),
+            (_DARK, config.dark_probability, config.dark_cell_px * scale),
+        )
+    ):
+        size = max(cell_px, 2.0)
+        numbers[row] = (
+            1.0 / size,
+            size * hash32(phase_key, 2 * row + 1) / 2.0**32,
+            size * hash32(phase_key, 2 * row + 2) / 2.0**32,
+        )
+        shape = (int(height / size) + 2, int(width / size) + 2)
+        tables.append(loops.blob_table(stage_key(seed, stage), *shape, probability))
+    return tables, numbers
 
 
 class _Workspace(threading.local):
@@ -202,25 +230,25 @@ def simulate(
     tables = prepare_tables(height, width, focal_px, config, seed)
     work = _workspace
     work.fit(height, width, tables.covered_bins)
-    kernels.shadow(clean, work.first, work.covered, *tables.shadow)
-    kernels.tilt(clean, work.inverse_cosine, *tables.tilt)
-    kernels.edge_bits(clean, work.first, work.edges, *tables.edge_bits)
-    kernels.flying(work.first, work.edges, work.second, work.first_source, *tables.flying)
+    loops.shadow(clean, work.first, work.covered, *tables.shadow)
+    loops.tilt(clean, work.inverse_cosine, *tables.tilt)
+    loops.edge_bits(clean, work.first, work.edges, *tables.edge_bits)
+    loops.flying(work.first, work.edges, work.second, work.first_source, *tables.flying)
     if config.has_pattern:
-        kernels.pattern(work.second, work.first_source, stripes.reshape(-1), tables.fields, *tables.pattern)
-    kernels.edge(
+        loops.pattern(work.second, work.first_source, stripes.reshape(-1), tables.fields, *tables.pattern)
+    loops.edge(
         work.second, work.first_source, work.edges, work.inverse_cosine, work.first, work.second_source, *tables.edge
     )
     measured, other = work.first, work.second
     for is_last in (False, True):
         if tables.smooth_step > 0.0 and config.smooth_after_noise == is_last:
-            kernels.smooth(measured, other, tables.smooth_step)
+            loops.smooth(measured, other, tables.smooth_step)
             measured, other = other, measured
         if config.has_noise and not is_last:
-            kernels.noise(measured, work.inverse_cosine, work.white, *tables.noise, tables.noise_key)
+            loops.noise(measured, work.inverse_cosine, work.white, *tables.noise)
     out = np.empty((height, width), np.float32)
     source = np.empty((height, width), np.int32)
-    kernels.output(
+    loops.output(
         measured, work.second_source, tables.holes, tables.dark, out, source, tables.blob_numbers, *tables.output
     )
     return out, source

@@ -8,6 +8,7 @@ Python disagree on float32 with literals. `loops.py` loops over these functions.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,61 @@ SECOND_BORDER = 4  # the same two pixels away
 FAR_SIDE = 8  # the pixel lies on the farther side of such a step
 TOO_STEEP = 1e8  # mm per pixel: steeper than any surface
 UNCOVERED = 1e9  # a bin of the projector's row that no surface covers
+
+
+# The numbers of each stage, in the order of its function's last parameters.
+class ShadowNumbers(NamedTuple):
+    """`shadow_row`: focal length [px] times |baseline| [mm]; projector on the left; widest gap of a surface [mm]."""
+
+    shift: float
+    mirrored: bool
+    step: float
+
+
+class TiltNumbers(NamedTuple):
+    """`tilt_pixel`: focal length [px] and 1 / focal^2."""
+
+    focal: float
+    curvature: float
+
+
+class EdgeBitsNumbers(NamedTuple):
+    """`edge_bits_pixel`: smallest jump that lets pixels fly, and that loses pixels [mm]."""
+
+    jump: float
+    border: float
+
+
+class FlyingNumbers(NamedTuple):
+    """`flying_pixel`: share of the pixels at a jump, and the key of the random numbers."""
+
+    probability: float
+    key: int
+
+
+class PatternNumbers(NamedTuple):
+    """`pattern_pixel`, see there."""
+
+    inverse_cell: float
+    bias: float
+    amplitude: float
+    everywhere: float
+    cycles_u: float
+    cycles_v: float
+    phase: float
+    shift: float
+
+
+class EdgeNumbers(NamedTuple):
+    """`edge_pixel`, see there."""
+
+    jitter: float
+    loss: float
+    second_loss: float
+    near_share: float
+    grazing_from: float
+    grazing_slope: float
+    key: int
 
 
 @scalar

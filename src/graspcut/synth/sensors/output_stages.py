@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from graspcut.synth.kernels.compiling import scalar
 from graspcut.synth.kernels.random_numbers import normal, uniform
+
+
+# The numbers of each stage, in the order of its loop's last parameters.
+class NoiseNumbers(NamedTuple):
+    """`noise_pixel`, see there, and the key of the white field."""
+
+    base: float
+    quadratic: float
+    offset: float
+    blur: float
+    tilt_limit: float
+    key: int
+
+
+class OutputNumbers(NamedTuple):
+    """`output_pixel`, see there."""
+
+    dark_loss: float
+    speck_loss: float
+    speck_probability: float
+    speck: float
+    near: float
+    far: float
+    disparity: float
+    quantum: float
+    key: int
 
 
 @scalar

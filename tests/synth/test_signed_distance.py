@@ -28,7 +28,7 @@ from graspcut.synth.objects.building_blocks import (
     torus,
     transform_rows,
 )
-from graspcut.synth.objects.signed_distance import nearest_row, object_distance, primitive_distance
+from graspcut.synth.objects.signed_distance import component_distance, nearest_row, object_distance
 
 Points = NDArray[np.float64]
 Inside = Callable[[Points], NDArray[np.bool_]]
@@ -264,9 +264,9 @@ def test_sheet_is_thin_wavy_and_bounded() -> None:
     np.testing.assert_array_equal(found < 0, inside)
     middle = grid(np.linspace(-40, 40, 161), np.zeros(1), np.linspace(-50, 50, 201))
     middle[:, 1] = height(middle)
-    solid = np.concatenate([middle + np.array([0, s, 0]) for s in (-half_thickness, 0, half_thickness)])
+    primitive = np.concatenate([middle + np.array([0, s, 0]) for s in (-half_thickness, 0, half_thickness)])
     outside = ~inside
-    nearest = nearest_sample(points[outside], solid)
+    nearest = nearest_sample(points[outside], primitive)
     assert np.all(found[outside] <= nearest + 1e-6)
     assert np.median(found[outside] / nearest) > 0.6
 
@@ -325,7 +325,7 @@ def test_operations_fold_from_the_first_row_to_the_last() -> None:
 def test_nearest_row_is_the_one_whose_surface_is_nearest() -> None:
     rows = as_rows(box(5, 5, 5), ball(4, (20, 0, 0)), cylinder(2, 30, (-20, 0, 0)))
     for point in np.random.default_rng(2).uniform(-30, 30, (200, 3)).tolist():
-        every = [abs(primitive_distance(rows, i, *point)) for i in range(3)]
+        every = [abs(component_distance(rows, i, *point)) for i in range(3)]
         assert nearest_row(rows, 0, 3, *point) == int(np.argmin(every))
         assert nearest_row(rows, 1, 3, *point) == 1 + int(np.argmin(every[1:]))
 

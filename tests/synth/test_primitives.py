@@ -1,4 +1,4 @@
-"""Ray hits of the analytic solids against slow, obvious versions."""
+"""Ray hits of the analytic primitives against slow, obvious versions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.synth.rendering.primitives import (
-    BOX_SOLID,
-    ELLIPSOID_SOLID,
-    SOLID_KIND,
-    SOLID_ROW,
+    BOX,
+    ELLIPSOID,
+    PRIMITIVE_KIND,
+    PRIMITIVE_ROW,
     TRIANGLE,
     local_row,
     plane_row,
     round_cone_row,
     write_wedge_sides,
 )
-from graspcut.synth.rendering.ray_casting import Geometry, render
-from graspcut.synth.rendering.ray_hits import NO_HIT, PREPARED_ROW, hit_solid, prepare_solids, tile_hit
+from graspcut.synth.rendering.ray_casting import SceneGeometry, render
+from graspcut.synth.rendering.ray_hits import NO_HIT, PREPARED_ROW, hit_primitive, prepare_primitives, tile_hit
 
 Array = NDArray[np.float64]
 
@@ -30,16 +30,16 @@ def unit(vectors: Array) -> Array:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
-def prepared(solids: Array, spread: float = 0.0) -> Array:
-    table = np.zeros((len(solids), PREPARED_ROW))
-    prepare_solids(np.ascontiguousarray(solids), np.arange(len(solids)), spread, table)
+def prepared(primitives: Array, spread: float = 0.0) -> Array:
+    table = np.zeros((len(primitives), PREPARED_ROW))
+    prepare_primitives(np.ascontiguousarray(primitives), np.arange(len(primitives)), spread, table)
     return table
 
 
-def hits(solids: Array, rays: Array) -> Array:
-    """Nearest hit of any solid, per ray."""
-    table = prepared(solids)
-    return np.array([min(hit_solid(table, i, *ray) for i in range(len(table))) for ray in rays])
+def hits(primitives: Array, rays: Array) -> Array:
+    """Nearest hit of any primitive, per ray."""
+    table = prepared(primitives)
+    return np.array([min(hit_primitive(table, i, *ray) for i in range(len(table))) for ray in rays])
 
 
 def hits_of_balls(centres: Array, radii: Array, rays: Array) -> Array:
@@ -107,8 +107,8 @@ def test_a_wedge_is_the_hull_of_three_spheres(seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
     centres = np.array([0.0, 0, 350]) + rng.normal(size=(3, 3)) * 40
     radii = rng.uniform(5, 16, 3)
-    solids = np.zeros((2, SOLID_ROW))
-    rows = write_wedge_sides(solids, 0, 1, centres[0], centres[1], centres[2], *radii)
+    primitives = np.zeros((2, PRIMITIVE_ROW))
+    rows = write_wedge_sides(primitives, 0, 1, centres[0], centres[1], centres[2], *radii)
     assert rows in (0, 2)
     pairs = ((0, 1), (1, 2), (2, 0))
     cones = np.stack([round_cone_row(1, centres[i], centres[j], radii[i], radii[j]) for i, j in pairs])
@@ -116,13 +116,13 @@ def test_a_wedge_is_the_hull_of_three_spheres(seed: int) -> None:
     weights = np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]) / steps
     rays = rays_towards(rng, centres.mean(0), 30, 150)
     expected = hits_of_balls(weights @ centres, weights @ radii, rays)
-    found = hits(np.concatenate([solids[:rows], cones]), rays)
+    found = hits(np.concatenate([primitives[:rows], cones]), rays)
     assert np.all(found <= expected + 1e-6)
     assert_same_hits(found, expected, 0.3, 0.03)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("kind", [BOX_SOLID, ELLIPSOID_SOLID])
+@pytest.mark.parametrize("kind", [BOX, ELLIPSOID])
 def test_boxes_and_ellipsoids_begin_where_a_walk_along_the_ray_first_is_inside(kind: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     centre, rotation, half = np.array([-30.0, 20, 500]), random_rotation(rng), rng.uniform(10, 90, 3)
@@ -131,7 +131,7 @@ def test_boxes_and_ellipsoids_begin_where_a_walk_along_the_ray_first_is_inside(k
     expected = np.full(len(rays), NO_HIT)
     for i, ray in enumerate(rays):
         local = (lengths[:, None] * ray - centre) @ rotation.T / half
-        inside = np.abs(local).max(1) < 1 if kind == BOX_SOLID else (local**2).sum(1) < 1
+        inside = np.abs(local).max(1) < 1 if kind == BOX else (local**2).sum(1) < 1
         if inside.any():
             expected[i] = lengths[np.argmax(inside)]
     found = hits(local_row(kind, 1, centre, rotation, (half[0], half[1], half[2]))[None], rays)
@@ -144,8 +144,8 @@ def test_triangles_and_planes_solve_their_equations() -> None:
     for _ in range(60):
         corners = np.array([0.0, 0, 400]) + rng.normal(size=(3, 3)) * 80
         ray = rays_towards(rng, corners.mean(0), 40, 1)[0]
-        row = np.zeros((1, SOLID_ROW))
-        row[0, SOLID_KIND], row[0, 2:11] = TRIANGLE, corners.ravel()
+        row = np.zeros((1, PRIMITIVE_ROW))
+        row[0, PRIMITIVE_KIND], row[0, 2:11] = TRIANGLE, corners.ravel()
         # ray * t = corner 0 + p * edge 1 + q * edge 2
         t, p, q = np.linalg.solve(np.stack([ray, corners[0] - corners[1], corners[0] - corners[2]], 1), corners[0])
         inside = p >= 0 and q >= 0 and p + q <= 1 and t > 0
@@ -159,8 +159,8 @@ def test_triangles_and_planes_solve_their_equations() -> None:
 def test_a_sphere_has_its_centre_depth_and_its_silhouette() -> None:
     focal, z, r = 300.0, 500.0, 80.0
     camera = Camera.from_focal_length(161, 161, focal)
-    solids = round_cone_row(3, np.array([0.0, 0, z]), np.array([0.0, 0, z]), r, r)[None]
-    depth, surface = render(Geometry(solids, np.zeros((0, 22)), np.zeros((0, 9))), camera)
+    primitives = round_cone_row(3, np.array([0.0, 0, z]), np.array([0.0, 0, z]), r, r)[None]
+    depth, surface = render(SceneGeometry(primitives, np.zeros((0, 22)), np.zeros((0, 9))), camera)
     assert depth[80, 80] == pytest.approx(z - r, abs=1e-4)
     np.testing.assert_array_equal(surface, np.where(depth > 0, 3, 0))
     v, u = np.mgrid[:161, :161] - 80.0
@@ -177,10 +177,10 @@ def test_no_ray_of_a_tile_hits_what_the_tile_does_not_or_sooner(seed: int) -> No
         p, q = np.array([0.0, 0, 300]) + rng.normal(size=(2, 3)) * [120, 120, 80]
         half = rng.uniform(5, 50, 3)
         rows.append(round_cone_row(1, p, q, *rng.uniform(3, 40, 2)))
-        rows.append(local_row(BOX_SOLID, 1, p, random_rotation(rng), (half[0], half[1], half[2])))
-        rows.append(local_row(ELLIPSOID_SOLID, 1, q, random_rotation(rng), (half[0], half[1], half[2])))
-        triangle = np.zeros(SOLID_ROW)
-        triangle[SOLID_KIND], triangle[2:8], triangle[8:11] = TRIANGLE, [*p, *q], p + rng.normal(size=3) * 50
+        rows.append(local_row(BOX, 1, p, random_rotation(rng), (half[0], half[1], half[2])))
+        rows.append(local_row(ELLIPSOID, 1, q, random_rotation(rng), (half[0], half[1], half[2])))
+        triangle = np.zeros(PRIMITIVE_ROW)
+        triangle[PRIMITIVE_KIND], triangle[2:8], triangle[8:11] = TRIANGLE, [*p, *q], p + rng.normal(size=3) * 50
         rows.append(triangle)
     rows.append(plane_row(1, unit(rng.normal(size=3)), 250.0))
     spread = 4.0 * math.sqrt(2) / focal
@@ -193,7 +193,7 @@ def test_no_ray_of_a_tile_hits_what_the_tile_does_not_or_sooner(seed: int) -> No
             bound = tile_hit(tile, i, *middle)
             met, missed = met + (bound < NO_HIT), missed + (bound >= NO_HIT)
             for dx, dy in rng.choice([-3.5, 0.0, 3.5], (4, 2)):
-                t = hit_solid(exact, i, *unit(np.array([x + dx / focal, y + dy / focal, 1.0])))
+                t = hit_primitive(exact, i, *unit(np.array([x + dx / focal, y + dy / focal, 1.0])))
                 if 20.0 < t < NO_HIT:
                     assert bound <= t + 1e-9
     assert missed > met > 100  # it does cull

@@ -1,0 +1,8 @@
+"""Names of the depth cameras that can be rendered; `presets.py` says what each is."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+SensorName = Literal["sr300", "kinect", "ideal"]
+SENSOR_NAMES: Final[tuple[SensorName, ...]] = get_args(SensorName)

@@ -37,8 +37,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
-from graspcut.frames.images import write_bytes_atomically, write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.augmentation import AugmentationConfig, Sample
 from graspcut.segmentation.data import SegmentationData, View, resized, sample_of

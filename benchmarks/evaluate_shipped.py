@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from graspcut.draw import contact_sheet, overlay
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader, open_dataset, read_depth
-from graspcut.frames.images import write_image_atomically, write_json_atomically
+from graspcut.frames.images import write_image_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import WEIGHTS_NAME, find_model_folder
 from graspcut.segmentation.evaluation import EvaluationReport, evaluate_model

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from graspcut.frames.dataset import DatasetReader, open_dataset
-from graspcut.frames.images import write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.augmentation import AugmentationConfig
 from graspcut.segmentation.data import FolderSamples, SegmentationData, View

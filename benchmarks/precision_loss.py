@@ -23,7 +23,7 @@ from evaluate_shipped import (  # type: ignore[import-not-found]  # a script bes
     synthetic_set,
 )
 from graspcut.frames.dataset import DatasetReader, open_dataset
-from graspcut.frames.images import write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import find_model_folder, graph_file
 from graspcut.segmentation.export import export_model

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import write_bytes_atomically, write_image_atomically
+from graspcut.frames.images import write_image_atomically
 from graspcut.labels import LABEL_COLOURS, PART_COLOURS, UNKNOWN, UNKNOWN_COLOUR
 
 __all__ = [

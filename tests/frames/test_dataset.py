@@ -184,7 +184,7 @@ def test_damaged_meta_is_named(dataset: Path) -> None:
     meta = json.loads(path.read_text())
     del meta["instances"]
     path.write_text(json.dumps(meta))
-    with pytest.raises(FrameError, match=r"000000\.json lacks or garbles 'instances'"):
+    with pytest.raises(FrameError, match=r"000000\.json lacks the field .instances"):
         DatasetReader(dataset)[0]
 
 
@@ -196,7 +196,7 @@ def test_a_dataset_of_another_version_is_refused(dataset: Path) -> None:
 
 def test_a_garbled_index_is_named(dataset: Path) -> None:
     (dataset / "dataset.json").write_text('{"format": "graspcut-dataset", "version": 1, "count": 3}')
-    with pytest.raises(FrameError, match=r"dataset\.json lacks depth_unit_mm"):
+    with pytest.raises(FrameError, match=r"dataset\.json lacks the field .depth_unit_mm"):
         DatasetReader(dataset)
 
 

@@ -9,18 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import (
-    decode_image,
-    encode_image,
-    read_colour,
-    read_image,
-    read_json,
-    read_single_channel,
-    write_bytes_atomically,
-    write_image_atomically,
-    write_json_atomically,
-)
+from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel, write_image_atomically
+from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.frames.readers.decoding import decode_image
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -193,9 +193,9 @@ def test_damaged_headers_and_indices_are_named(tmp_path: Path) -> None:
     record(tmp_path / "a", 1)
     (tmp_path / "a" / "frames.jsonl").write_text('{"timestamp_s": 0}\n')
     with pytest.raises(FrameError, match=r"line 1 is damaged"):
-        Recording(tmp_path / "a")
+        Recording(tmp_path / "a")[0]
     (tmp_path / "a" / "recording.json").write_text('{"format": "graspcut-recording", "version": 1}')
-    with pytest.raises(FrameError, match="lacks or garbles 'depth_unit_mm'"):
+    with pytest.raises(FrameError, match="lacks the field 'depth_unit_mm'"):
         Recording(tmp_path / "a")
     (tmp_path / "a" / "recording.json").write_text("{}")
     with pytest.raises(FrameError, match="format None"):

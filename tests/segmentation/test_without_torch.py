@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graspcut.frames.images import read_json, read_single_channel, write_image_atomically
+from graspcut.frames.images import read_single_channel, write_image_atomically
+from graspcut.frames.json_files import read_json
 from graspcut.segmentation.predictor import Segmenter
 from tests.mini_network import save_mini_folder, scene_mm
 

@@ -41,7 +41,7 @@ def speed(
         save: JSON file for everything that was measured.
     """
     from graspcut.cli.progress import frame_progress
-    from graspcut.frames.images import write_json_atomically
+    from graspcut.frames.json_files import write_json_atomically
     from graspcut.runtime.cores import usable_cores
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
     from graspcut.segmentation.speed import measure_memory_growth, measure_speed

@@ -234,7 +234,7 @@ class Camera:
             return cls(**entries)
         except FrameError:
             raise
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise FrameError(f"a camera entry is not a number or list of numbers: {error}.") from error
 
     def _undistort(
@@ -305,8 +305,8 @@ def _scaled_by_width(fx: float, fy: float, cx: float, cy: float, width: int, hei
 def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise FrameError(f"camera {name} is {values!r}; expected {count} numbers.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FrameError(f"camera {name} is {str(values)[:80]}; expected {count} numbers.") from error
     if len(numbers) != count or not all(math.isfinite(value) for value in numbers):
         raise FrameError(f"camera {name} is {numbers}; expected {count} finite numbers.")
     return numbers

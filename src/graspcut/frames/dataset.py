@@ -16,18 +16,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
-from graspcut.frames.images import (
-    encode_image,
-    read_colour,
-    read_image,
-    read_json,
-    read_single_channel,
-    write_bytes_atomically,
-    write_json_atomically,
-)
+from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
+from graspcut.frames.json_files import JsonObject, read_json, write_json_atomically
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
 from graspcut.labels import JOINT_NAMES, LABEL_NAMES
 
@@ -181,27 +175,30 @@ class DatasetReader(Sequence[LabelledFrame]):
             self.names, self.depth_unit_mm = self._open_dataset(depth_unit_mm)
 
     def _open_dataset(self, depth_unit_mm: float | None) -> tuple[list[str], float]:
-        index = read_json(self.directory / "dataset.json")
-        if index.get("format") != FORMAT or index.get("version") != VERSION:
+        index = JsonObject.read(self.directory / "dataset.json")
+        if index.get("format", None) != FORMAT or index.get("version", None) != VERSION:
             raise FrameError(
-                f"{self.directory}/dataset.json has format {index.get('format')!r} version {index.get('version')!r}; "
+                f"{index.place} has format {index.get('format', None)!r} version {index.get('version', None)!r}; "
                 f"expected {FORMAT!r} version {VERSION}. Make the dataset again with this version of GraspCut."
             )
-        lacking = [name for name in ("count", "depth_unit_mm") if not isinstance(index.get(name), (int, float))]
-        if lacking:
-            raise FrameError(
-                f"{self.directory}/dataset.json lacks {' and '.join(lacking)}; restore it, or make the dataset again."
-            )
-        unit = check_unit(index["depth_unit_mm"])
+        unit = check_unit(index.number("depth_unit_mm"))
         if depth_unit_mm is not None and abs(depth_unit_mm - unit) > 1e-6 * unit:
             raise FrameError(
                 f"{self.directory} states a depth unit of {unit:g} mm, but {depth_unit_mm:g} mm came. Leave the unit "
                 "out."
             )
-        names = [f"{number:06d}" for number in range(int(index["count"]))]
+        count = index.whole("count")
+        # Before the names are listed: a damaged count may be any number.
+        present = len(_stems(self.directory / "depth", ".png"))
+        if count > present:
+            raise FrameError(
+                f"{index.place} counts {count} frames, and {self.directory / 'depth'} has {present} files; expected "
+                "one for every frame. Copy the folder again whole, or make the dataset again."
+            )
+        names = [f"{number:06d}" for number in range(count)]
         for folder, suffix in (("meta", ".json"), ("depth", ".png"), ("label", ".png")):
             self._require(names, folder, suffix)
-        self.description = dict(index.get("description", {}))
+        self.description = index.nested("description", {}).value
         return names, unit
 
     def _open_plain(self, depth_unit_mm: float | None) -> list[str]:
@@ -261,24 +258,25 @@ class DatasetReader(Sequence[LabelledFrame]):
         if self.is_plain:
             colour = read_colour(self._path(self._plain_colour, name)) if self._plain_colour else None
             return LabelledFrame(Frame(depth, self._camera, colour, name=name), labels)
-        meta_path = self.directory / "meta" / f"{name}.json"
-        meta = read_json(meta_path)
+        meta = JsonObject.read(self.directory / "meta" / f"{name}.json")
         try:
             return self._assemble(name, depth, labels, meta)
-        except (KeyError, TypeError) as error:
-            raise FrameError(f"{meta_path} lacks or garbles {error}; make frame {name} again.") from error
+        except FrameError as error:
+            if str(self.directory) in str(error):
+                raise
+            raise FrameError(f"{meta.place} does not fit frame {name}: {error}") from error
 
     def _assemble(
-        self, name: str, depth: NDArray[np.float32], labels: NDArray[np.uint8], meta: dict[str, Any]
+        self, name: str, depth: NDArray[np.float32], labels: NDArray[np.uint8], meta: JsonObject
     ) -> LabelledFrame:
-        files = meta["files"]
+        files = meta.array("files")
         frame = Frame(
             depth,
-            _camera_from(meta["camera"]) or self._camera,
+            _camera_of(meta, "camera") or self._camera,
             read_colour(self._path("colour", name)) if "colour" in files else None,
-            _camera_from(meta["colour_camera"]),
-            meta["timestamp_s"],
-            meta["name"] or name,
+            _camera_of(meta, "colour_camera"),
+            meta.number("timestamp_s", None),
+            meta.text("name") or name,
         )
         joints = len(JOINT_NAMES)
         return LabelledFrame(
@@ -286,9 +284,12 @@ class DatasetReader(Sequence[LabelledFrame]):
             labels,
             read_single_channel(self._path("instance", name), what="instance map") if "instance" in files else None,
             read_single_channel(self._path("part", name), what="part map") if "part" in files else None,
-            np.array(meta["joints_mm"], dtype=np.float32).reshape(-1, joints, 3),
-            np.array(meta["joints_visible"], dtype=bool).reshape(-1, joints),
-            tuple(Instance(entry["id"], entry["label"], entry["name"]) for entry in meta["instances"]),
+            _table(meta, "joints_mm", np.float32, (-1, joints, 3)),
+            _table(meta, "joints_visible", np.bool_, (-1, joints)),
+            tuple(
+                Instance(entry.whole("id"), entry.whole("label"), entry.text("name"))
+                for entry in meta.objects("instances")
+            ),
         )
 
     def read_depth_and_labels(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -314,8 +315,8 @@ class DatasetReader(Sequence[LabelledFrame]):
         """The depth camera of frame `index`, or None if unknown, without reading images."""
         if self.is_plain:
             return self._camera
-        meta = read_json(self.directory / "meta" / f"{self._name(index)}.json")
-        return _camera_from(meta.get("camera")) or self._camera
+        meta = JsonObject.read(self.directory / "meta" / f"{self._name(index)}.json")
+        return _camera_of(meta, "camera") or self._camera
 
     def check(self, progress: Callable[[int], None] | None = None) -> list[str]:
         """Reads every file of every frame and returns one line for each bad frame; empty = whole.
@@ -387,8 +388,22 @@ def _meta(labelled: LabelledFrame) -> dict[str, Any]:
     }
 
 
-def _camera_from(value: Mapping[str, Any] | None) -> Camera | None:
-    return None if value is None else Camera.from_dict(value)
+def _camera_of(meta: JsonObject, name: str) -> Camera | None:
+    value = meta.get(name, None)
+    if value is None:
+        return None
+    try:
+        return Camera.from_dict(value)
+    except FrameError as error:
+        raise FrameError(f"{meta.place}: the field {name!r}: {error}") from error
+
+
+def _table(meta: JsonObject, name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A list of lists of numbers as an array."""
+    try:
+        return np.array(meta.array(name), dtype=dtype).reshape(shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise meta.wrong(name, f"numbers of shape {shape}") from error
 
 
 def _stems(folder: Path, suffix: str) -> set[str]:

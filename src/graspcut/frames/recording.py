@@ -12,6 +12,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, overload
@@ -19,17 +20,15 @@ from typing import Any, BinaryIO, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
-from graspcut.frames.images import (
-    decode_image,
-    encode_image,
-    read_bytes,
-    read_json,
-    write_bytes_atomically,
-    write_json_atomically,
-)
+from graspcut.frames.images import encode_image
+from graspcut.frames.json_files import JsonObject, parse_json, read_json, write_json_atomically
+from graspcut.frames.limits import MOST_JSON_BYTES
+from graspcut.frames.opening import inside, read_bytes
+from graspcut.frames.readers.decoding import decode_image
 
 FORMAT = "graspcut-recording"
 VERSION = 1
@@ -95,6 +94,9 @@ class RecordingWriter:
                 "it. Record into a new folder."
             )
         entries, rest = _read_index(self.directory)
+        damaged = next((entry for entry in entries if isinstance(entry, FrameError)), None)
+        if damaged is not None:
+            raise damaged
         if rest:
             path = self.directory / "frames.jsonl"
             write_bytes_atomically(path, path.read_bytes()[: -len(rest)])
@@ -181,19 +183,15 @@ class Recording(Sequence[Frame]):
         self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None
     ) -> None:
         self.directory = Path(directory)
-        header_path = self.directory / "recording.json"
-        header = read_json(header_path)
-        if header.get("format") != FORMAT or header.get("version") != VERSION:
+        header = JsonObject.read(self.directory / "recording.json")
+        if header.get("format", None) != FORMAT or header.get("version", None) != VERSION:
             raise FrameError(
-                f"{header_path} has format {header.get('format')!r} version {header.get('version')!r}; expected "
-                f"{FORMAT!r} version {VERSION}. Open it with the version of GraspCut that recorded it."
+                f"{header.place} has format {header.get('format', None)!r} version {header.get('version', None)!r}; "
+                f"expected {FORMAT!r} version {VERSION}. Open it with the version of GraspCut that recorded it."
             )
-        try:
-            self.depth_unit_mm = check_unit(header["depth_unit_mm"])
-            self.camera = Camera.from_dict(header["camera"]) if header["camera"] else camera
-            self.colour_camera = Camera.from_dict(header["colour_camera"]) if header["colour_camera"] else None
-        except (KeyError, TypeError) as error:
-            raise FrameError(f"{header_path} lacks or garbles {error}; restore it from a copy.") from error
+        self.depth_unit_mm = header.number("depth_unit_mm", above=0)
+        self.camera = _camera_of(header, "camera") or camera
+        self.colour_camera = _camera_of(header, "colour_camera")
         if depth_unit_mm is not None and abs(depth_unit_mm - self.depth_unit_mm) > 1e-6 * self.depth_unit_mm:
             raise FrameError(
                 f"{self.directory} was recorded with a depth unit of {self.depth_unit_mm:g} mm, but {depth_unit_mm:g} "
@@ -201,7 +199,9 @@ class Recording(Sequence[Frame]):
             )
         self._entries, self._rest = _read_index(self.directory)
         self.names = [f"{number:06d}" for number in range(len(self._entries))]
-        self.timestamps_s: list[float | None] = [entry["timestamp_s"] for entry in self._entries]
+        self.timestamps_s: list[float | None] = [
+            None if isinstance(entry, FrameError) else entry.timestamp_s for entry in self._entries
+        ]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -222,14 +222,14 @@ class Recording(Sequence[Frame]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         raw = self.read_raw_depth(index)
-        entry = self._entries[index]
-        colour = self._read(entry["colour"]) if "colour" in entry else None
+        entry = self._entry(index)
+        colour = self._read(entry.colour) if entry.colour is not None else None
         return Frame(
             check_depth(raw, self.depth_unit_mm),
             self.camera,
             colour,
             self.colour_camera if colour is not None else None,
-            entry["timestamp_s"],
+            entry.timestamp_s,
             self.names[index],
         )
 
@@ -237,18 +237,24 @@ class Recording(Sequence[Frame]):
         """(H, W) uint16 exactly as appended, in steps of `depth_unit_mm`."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} was asked for; {self.directory} has {len(self)} frames")
-        image = self._read(self._entries[index]["depth"])
+        image = self._read(self._entry(index).depth)
         if image.dtype != np.uint16:
             raise FrameError(f"{self.directory}, frame {index}: depth is {image.dtype}; expected the recorded uint16.")
         return image
 
-    def _read(self, entry: dict[str, Any]) -> NDArray[Any]:
-        path = self.directory / entry["file"]
+    def _entry(self, index: int) -> _Entry:
+        entry = self._entries[index]
+        if isinstance(entry, FrameError):
+            raise entry
+        return entry
+
+    def _read(self, stored: _StoredFile) -> NDArray[Any]:
+        path = inside(self.directory, stored.file, named_by=stored.named_by)
         data = read_bytes(path)
-        if len(data) != entry["bytes"] or zlib.crc32(data) != entry["crc32"]:
+        if len(data) != stored.size or zlib.crc32(data) != stored.crc32:
             raise FrameError(
-                f"{path} has {len(data)} bytes that are not those recorded ({entry['bytes']} bytes, checksum "
-                f"{entry['crc32']:08x}); expected the unchanged file. Restore it from a copy or leave the frame out."
+                f"{path} has {len(data)} bytes that are not those recorded ({stored.size} bytes, checksum "
+                f"{stored.crc32:08x}); expected the unchanged file. Restore it from a copy or leave the frame out."
             )
         return decode_image(data, str(path))
 
@@ -270,7 +276,13 @@ class Recording(Sequence[Frame]):
                 if frame.timestamp_s < last:
                     faults.append(f"frame {self.names[index]}: time runs back from {last} to {frame.timestamp_s} s")
                 last = frame.timestamp_s
-        listed = {entry[kind]["file"] for entry in self._entries for kind in ("depth", "colour") if kind in entry}
+        listed = {
+            stored.file
+            for entry in self._entries
+            if isinstance(entry, _Entry)
+            for stored in (entry.depth, entry.colour)
+            if stored is not None
+        }
         for folder in ("depth", "colour"):
             for path in sorted((self.directory / folder).glob("*")):
                 if f"{folder}/{path.name}" not in listed:
@@ -278,27 +290,63 @@ class Recording(Sequence[Frame]):
         return faults
 
 
-def _read_index(directory: Path) -> tuple[list[dict[str, Any]], bytes]:
-    """The whole lines of frames.jsonl, and what follows them."""
+@dataclass(frozen=True)
+class _StoredFile:
+    """A file that the index names: its content is checked when it is read."""
+
+    file: str
+    size: int
+    crc32: int
+    named_by: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One line of the index."""
+
+    depth: _StoredFile
+    colour: _StoredFile | None
+    timestamp_s: float | None
+
+
+def _read_index(directory: Path) -> tuple[list[_Entry | FrameError], bytes]:
+    """The whole lines of frames.jsonl, with the reason in place of a bad one, and what follows them."""
     path = directory / "frames.jsonl"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        # Stopped between writing the header and opening the index: a recording of no frames.
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        # Stopped between writing the header and the first frame: a recording of no frames.
         return [], b""
+    data = read_bytes(path, what="index of frames", most=MOST_JSON_BYTES)
     whole, newline, rest = data.rpartition(b"\n")
-    entries = []
+    entries: list[_Entry | FrameError] = []
     for number, line in enumerate(whole.split(b"\n") if newline else [], 1):
+        place = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
-            for kind in ("depth", "colour"):
-                if kind == "depth" or kind in entry:
-                    _ = entry[kind]["file"], entry[kind]["bytes"], entry[kind]["crc32"]
-            _ = entry["timestamp_s"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FrameError(
-                f"{path}, line {number} is damaged ({error!r}); expected one JSON object a frame. Restore the file "
-                "from a copy, or delete the lines from there on to keep the frames before it."
-            ) from error
-        entries.append(entry)
+            entries.append(_entry(JsonObject(parse_json(line, place), place)))
+        except FrameError as error:
+            reason = str(error).removeprefix(place).lstrip(": ")
+            entries.append(
+                FrameError(
+                    f"{place} is damaged ({reason}); expected one JSON object a frame. Restore the file from a copy, "
+                    "or leave the frame out."
+                )
+            )
     return entries, rest
+
+
+def _entry(line: JsonObject) -> _Entry:
+    colour = _stored(line, "colour") if "colour" in line else None
+    return _Entry(_stored(line, "depth"), colour, line.number("timestamp_s", None))
+
+
+def _stored(line: JsonObject, kind: str) -> _StoredFile:
+    stored = line.nested(kind)
+    return _StoredFile(stored.text("file"), stored.whole("bytes"), stored.whole("crc32", most=2**32 - 1), stored.place)
+
+
+def _camera_of(header: JsonObject, name: str) -> Camera | None:
+    if header.get(name) is None:
+        return None
+    try:
+        return Camera.from_dict(header.get(name))
+    except FrameError as error:
+        raise FrameError(f"{header.place}: the field {name!r}: {error}") from error

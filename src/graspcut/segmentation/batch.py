@@ -21,7 +21,8 @@ from graspcut.draw import overlay as draw_overlay
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_json, read_single_channel, write_image_atomically, write_json_atomically
+from graspcut.frames.images import read_single_channel, write_image_atomically
+from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.cores import usable_cores

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_single_channel, write_bytes_atomically
+from graspcut.frames.images import read_single_channel
 from graspcut.labels import UNKNOWN
 from graspcut.segmentation.batch import FrameSegmenter
 from graspcut.segmentation.metrics import (

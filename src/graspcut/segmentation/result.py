@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.draw import overlay
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes, write_bytes_atomically
+from graspcut.frames.opening import read_bytes
 from graspcut.labels import HAND, LABEL_NAMES, OBJECT
 
 _ARRAYS = ("labels", "probabilities", "depth_mm")

@@ -15,7 +15,7 @@ import cv2
 
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_json, write_json_atomically
+from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 
 # The SR300's 1/8 mm keeps every preset's own steps exactly and reaches 8.19 m in 16 bits.

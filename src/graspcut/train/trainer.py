@@ -34,7 +34,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from graspcut.frames.images import write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 

@@ -63,3 +63,31 @@ def segmentation(
     print(report.table())
     report.save(save)
     print(f"\nsaved: {save}")
+
+
+def pose(
+    *,
+    predictions: Annotated[list[Path], Parameter(consume_multiple=True, negative="")],
+    groundtruth: Path,
+    camera: str = "nyu",
+    save: Path = DEFAULT_SAVE,
+    plot: Path | None = None,
+) -> None:
+    """Prints and saves joint errors.
+
+    Args:
+        predictions: Text files with u v d of every joint, one frame a line; several are compared in one table.
+        groundtruth: The same for the truth; "nan" marks joints that are not annotated.
+        camera: nyu, icvl, msra, or a .json file with fx, fy, cx, cy, width and height.
+        save: File for all numbers.
+        plot: Picture (.png or .svg) of the fraction of frames with all joints within a distance.
+    """
+    from graspcut.pose.evaluation import evaluate_joint_files, find_camera
+
+    report = evaluate_joint_files(predictions, groundtruth, find_camera(camera))
+    print(report.table())
+    report.save(save)
+    print(f"\nsaved: {save}")
+    if plot is not None:
+        report.plot(plot)
+        print(f"saved: {plot}")

@@ -93,6 +93,15 @@ VERBS = (
         "graspcut evaluate segmentation --predictions labels --labels truth",
     ),
     Verb(
+        "evaluate pose",
+        "Train and measure",
+        "evaluate:pose",
+        "Compare predicted joints with the truth: mean errors in mm, and frames with all joints within a distance.\n\n"
+        "Reads text files with u v d (pixels, pixels, mm) of every joint, one frame a line, as NYU's "
+        "published results.",
+        "graspcut evaluate pose --predictions results.txt --groundtruth truth.txt --camera nyu --plot curve.png",
+    ),
+    Verb(
         "export",
         "Make it fast",
         "export:export",

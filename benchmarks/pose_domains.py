@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.pose.crops import HandCrops, render_crops
-from graspcut.synth.generator import FrameGenerator, SensorName, SynthConfig
-from graspcut.synth.scene import SceneConfig
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.scenes.scene import SceneConfig
+from graspcut.synth.sensors.names import SensorName
 
 BARE = SceneConfig(nothing=0.0, object_only=0.0, hand_only=1.0, two_hands=0.0, sleeve=0.0, background_none=1.0)
 MIXED = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.5, two_hands=0.0, sleeve=0.0, background_none=1.0)

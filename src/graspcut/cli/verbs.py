@@ -99,7 +99,7 @@ VERBS = (
         "Compare predicted joints with the truth: mean errors in mm, and frames with all joints within a distance.\n\n"
         "Reads text files with u v d (pixels, pixels, mm) of every joint, one frame a line, as NYU's "
         "published results.",
-        "graspcut evaluate pose --predictions results.txt --groundtruth truth.txt --camera nyu --plot curve.png",
+        "graspcut evaluate pose --predictions results.txt --groundtruth truth.txt",
     ),
     Verb(
         "export",

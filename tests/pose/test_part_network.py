@@ -108,6 +108,6 @@ def test_joint_loss_ignores_unknown_joints() -> None:
     predicted = torch.zeros(1, 3, 3, requires_grad=True)
     joints = torch.tensor([[[1.0, 2.0, 2.0], [float("nan")] * 3, [3.0, 0.0, 0.0]]])
     assert joint_loss(predicted, joints).item() == pytest.approx((9 + 9) / 2)
-    assert joint_loss(predicted, joints, torch.tensor([[True, True, False]]))) == pytest.approx(9)
+    assert joint_loss(predicted, joints, torch.tensor([[True, True, False]])).item() == pytest.approx(9)
     joint_loss(predicted, joints).backward()  # type: ignore[no-untyped-call]
     assert predicted.grad is not None and torch.isfinite(predicted.grad).all()

@@ -8,7 +8,9 @@ once for each of many small files would cost more than making them, so many file
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import functools
 import itertools
 import os
 import re
@@ -20,7 +22,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 # Containers that share a folder have the same process numbers for different processes, but other host names.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -30,9 +32,14 @@ _ABANDONED_AFTER_S = 86_400.0
 _counter = itertools.count()
 
 
-def write_bytes_atomically(path: str | Path, data: bytes) -> None:
+def write_bytes_atomically(path: str | Path, data: bytes, *, sync: bool = True) -> None:
     """Writes under a temporary name in the same folder, waits for the disk and renames: readers see the old file, the
     new file or none, after a power cut too.
+
+    Args:
+        path: The file; its folder must exist.
+        data: Its content.
+        sync: Wait for the disk; without, the file survives the end of this process but perhaps not a power cut.
 
     Raises:
         OSError: If it cannot be written; it names the file and, on a full disk, the size.
@@ -42,37 +49,42 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     with _naming(target, len(data)):
         try:
             _write(temporary, data)
-            _sync_file(temporary)
+            if sync:
+                _sync_file(temporary)
             os.replace(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    _sync_folder(target.parent)
+    if sync:
+        sync_folder(target.parent)
 
 
 class WriteBatch:
-    """Writes many files with few waits for the disk; use it as a context manager. Any thread may add files.
+    """Writes many files with few waits for the disk, which happen in a thread of their own; use it as a context
+    manager. Any thread may add files.
 
-    A file gets its name at the next flush, in the order of adding, once its content is on the disk. When the process is
-    killed before, the files since the last flush are missing as if they had never been written.
+    A file gets its name some seconds after it was added, once its content is on the disk, in the order of adding. When
+    the process is killed before, the files since the last wait are missing as if they had never been written.
 
     Args:
-        files: Flush after so many files...
-        seconds: ...or when a file is added this long after the first one that waits.
+        files: Wait for the disk after so many files...
+        seconds: ...or when a file is added this long after the first one without a name.
     """
 
-    def __init__(self, *, files: int = 64, seconds: float = 1.0) -> None:
+    def __init__(self, *, files: int = 1024, seconds: float = 2.0) -> None:
         self._files = files
         self._seconds = seconds
         self._lock = threading.Lock()
         self._waiting: list[tuple[Path, Path]] = []
         self._since = 0.0
+        self._naming: threading.Thread | None = None
+        self._error: BaseException | None = None
 
     def add(self, *contents: tuple[str | Path, bytes]) -> None:
-        """Writes files that belong together: they get their names in one flush, the last one last.
+        """Writes files that belong together: they get their names together, the last one last.
 
         Raises:
-            OSError: As `write_bytes_atomically`.
+            OSError: As `write_bytes_atomically`, also for files added before.
         """
         written = []
         try:
@@ -83,36 +95,50 @@ class WriteBatch:
                 with _naming(target, len(data)):
                     _write(temporary, data)
         except BaseException:
-            for temporary, _ in written:
-                temporary.unlink(missing_ok=True)
+            _remove(written)
             raise
         with self._lock:
             if not self._waiting:
                 self._since = time.monotonic()
             self._waiting += written
-            if len(self._waiting) >= self._files or time.monotonic() - self._since > self._seconds:
-                self._flush()
+            due = len(self._waiting) >= self._files or time.monotonic() - self._since > self._seconds
+            if due and (self._naming is None or not self._naming.is_alive()):
+                self._finish()
+                waiting, self._waiting = self._waiting, []
+                # No daemon: at the end of the interpreter the files still get their names.
+                self._naming = threading.Thread(target=self._name, args=(waiting,))
+                self._naming.start()
 
     def flush(self) -> None:
         """Gives all files their names; when it returns they survive a power cut."""
         with self._lock:
-            self._flush()
+            waiting, self._waiting = self._waiting, []
+            try:
+                self._finish()
+            finally:
+                self._name(waiting)
+            self._finish()
 
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+    def _finish(self) -> None:
+        """Waits for the thread and raises what went wrong in it."""
+        if self._naming is not None:
+            self._naming.join()
+            self._naming = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _name(self, waiting: list[tuple[Path, Path]]) -> None:
         try:
-            for temporary, target in waiting:
-                with _naming(target, 0):
-                    _sync_file(temporary)
+            _sync_files([temporary for temporary, _ in waiting])
             for temporary, target in waiting:
                 with _naming(target, 0):
                     os.replace(temporary, target)
-        except BaseException:
-            for temporary, _ in waiting:
-                temporary.unlink(missing_ok=True)
-            raise
-        for folder in {target.parent for _, target in waiting}:
-            _sync_folder(folder)
+            for folder in {target.parent for _, target in waiting}:
+                sync_folder(folder)
+        except BaseException as error:
+            _remove(waiting)
+            self._error = error
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +148,12 @@ class WriteBatch:
     ) -> None:
         # Whole files are kept when something else went wrong, too.
         self.flush()
+
+
+def _remove(files: list[tuple[Path, Path]]) -> None:
+    for temporary, _ in files:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def make_output_folder(path: str | Path, *, option: str = "--out") -> Path:
@@ -191,6 +223,16 @@ def _write(temporary: Path, data: bytes) -> None:
             view = view[file.write(view) :]
 
 
+def _sync_files(paths: list[Path]) -> None:
+    """Waits until the contents of files are on the disk."""
+    folders = {path.parent for path in paths}
+    # One wait for the whole file system is quicker than one for each of several files.
+    if len(paths) > 2 * len(folders) and all(_sync_file_system(folder) for folder in folders):
+        return
+    for path in paths:
+        _sync_file(path)
+
+
 def _sync_file(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -199,7 +241,28 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_file_system(folder: Path) -> bool:
+    """Whether the system could be asked to bring everything of a folder's file system to the disk, and did."""
+    call = _syncfs()
+    if call is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        return bool(call(descriptor) == 0)
+    finally:
+        os.close(descriptor)
+
+
+@functools.cache
+def _syncfs() -> Any:
+    """Linux's syncfs(2), which Python's os does not have; None elsewhere."""
+    try:
+        return ctypes.CDLL(None).syncfs
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+def sync_folder(folder: Path) -> None:
     """Makes names as lasting as contents; where folders cannot be waited for (some network disks) they are not."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

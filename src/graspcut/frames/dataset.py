@@ -8,6 +8,7 @@ of processes may write different frames. Equal frames give equal bytes, whoever 
 from __future__ import annotations
 
 import json
+import multiprocessing.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +17,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.frames.atomic_writing import WriteBatch, make_output_folder
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
 from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
-from graspcut.frames.json_files import JsonObject, read_json, write_json_atomically
+from graspcut.frames.json_files import JsonObject, json_bytes, read_json, write_json_atomically
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
 from graspcut.labels import JOINT_NAMES, LABEL_NAMES
 
@@ -55,13 +56,17 @@ class DatasetWriter:
         directory: Is made if missing. Frames already there are kept, so an interrupted run can go on.
         depth_unit_mm: Millimetres per step of the depth files; distances are rounded to it.
         description: What the data are and how they were made; plain values for JSON.
+        batched: For many frames in a row. Frames wait for the disk together: their files get their names a few seconds
+            later, or at `flush`, `finish` or the end of the process (see `atomic_writing.WriteBatch`).
 
     Raises:
         FrameError: If the unit is wrong, the description is no plain data, or the folder holds a dataset of another
             unit.
     """
 
-    def __init__(self, directory: str | Path, *, depth_unit_mm: float, description: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: str | Path, *, depth_unit_mm: float, description: Mapping[str, Any], batched: bool = False
+    ) -> None:
         self.directory = Path(directory)
         self.depth_unit_mm = check_unit(depth_unit_mm)
         self.description = dict(description)
@@ -82,11 +87,21 @@ class DatasetWriter:
                     "came. Write to another folder, or delete that one."
                 )
         for folder in _FOLDERS:
-            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+            make_output_folder(self.directory / folder)
+        self._batch = WriteBatch()
+        self._is_batched = batched
+        self._written: set[int] = set()
+        # Worker processes end without saying so: their last frames get their names then. The interpreter's own end
+        # comes after its threads', hence both.
+        self._at_the_end = multiprocessing.util.Finalize(self, self._batch.flush, exitpriority=10)
 
     def has(self, index: int) -> bool:
         """Whether frame `index` is already written whole."""
-        return (self.directory / "meta" / f"{index:06d}.json").exists()
+        return index in self._written or (self.directory / "meta" / f"{index:06d}.json").exists()
+
+    def flush(self) -> None:
+        """Waits until all frames written so far are on the disk under their names."""
+        self._batch.flush()
 
     def write(self, index: int, labelled: LabelledFrame) -> None:
         """Writes one frame; any order, and several processes may write different indices.
@@ -105,14 +120,19 @@ class DatasetWriter:
             "part": labelled.parts,
             "colour": frame.colour,
         }
+        contents = []
         for folder, image in images.items():
             if image is not None:
                 path = self.directory / folder / f"{index:06d}.png"
-                write_bytes_atomically(path, encode_image(image, ".png", name=str(path)))
+                contents.append((path, encode_image(image, ".png", name=str(path))))
         meta = _meta(labelled)
         meta["files"] = [folder for folder, image in images.items() if image is not None]
         # Last: a frame with a meta file is whole.
-        write_json_atomically(self.directory / "meta" / f"{index:06d}.json", meta, one_line=True)
+        meta_path = self.directory / "meta" / f"{index:06d}.json"
+        self._batch.add(*contents, (meta_path, json_bytes(meta, one_line=True)))
+        self._written.add(index)
+        if not self._is_batched:
+            self.flush()
 
     def finish(self, count: int) -> None:
         """Checks that frames 0..count-1 are all there and writes `dataset.json`.
@@ -120,6 +140,7 @@ class DatasetWriter:
         Raises:
             FrameError: If frames are missing, or later ones are present.
         """
+        self.flush()
         present = {int(name) for name in _stems(self.directory / "meta", ".json") if name.isdigit()}
         missing = sorted(set(range(count)) - present)
         extra = sorted(index for index in present if index >= count)

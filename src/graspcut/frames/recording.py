@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.frames.atomic_writing import sync_folder, write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
@@ -145,14 +146,18 @@ class RecordingWriter:
 
     def _write(self, folder: str, name: str, suffix: str, image: NDArray[Any]) -> dict[str, Any]:
         data = encode_image(image, suffix, name=f"{folder} {name}")
-        write_bytes_atomically(self.directory / folder / f"{name}{suffix}", data)
+        # Waiting for the disk at every frame is slower than cameras are; the checksum tells what a power cut took.
+        write_bytes_atomically(self.directory / folder / f"{name}{suffix}", data, sync=False)
         return {"file": f"{folder}/{name}{suffix}", "bytes": len(data), "crc32": zlib.crc32(data)}
 
     def close(self) -> None:
         """Closes the index; further `append` calls fail. Safe to call twice."""
         if self._index is not None:
+            os.fsync(self._index.fileno())
             self._index.close()
             self._index = None
+            for folder in (self.directory / "depth", self.directory / "colour", self.directory):
+                sync_folder(folder)
 
     def __enter__(self) -> Self:
         return self

@@ -32,7 +32,7 @@ def _prepare_worker(config: SynthConfig, seed: int, out: str, description: dict[
     global _generator, _writer
     cv2.setNumThreads(1)
     _generator = FrameGenerator(config, seed)
-    _writer = DatasetWriter(out, depth_unit_mm=DEPTH_UNIT_MM, description=description)
+    _writer = DatasetWriter(out, depth_unit_mm=DEPTH_UNIT_MM, description=description, batched=True)
 
 
 def _render(indices: list[int]) -> int:
@@ -79,7 +79,7 @@ def generate_dataset(
     # Through JSON, so that it compares equal to what the file of an earlier run says.
     description = json.loads(json.dumps({"synth": dataclasses.asdict(config), "seed": seed}))
     _claim(out, description)
-    writer = DatasetWriter(out, depth_unit_mm=DEPTH_UNIT_MM, description=description)
+    writer = DatasetWriter(out, depth_unit_mm=DEPTH_UNIT_MM, description=description, batched=True)
     missing = [index for index in range(count) if not writer.has(index)]
     tasks = [missing[first : first + _FRAMES_A_TASK] for first in range(0, len(missing), _FRAMES_A_TASK)]
     done = count - len(missing)

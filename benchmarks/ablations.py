@@ -41,14 +41,17 @@ from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.segmentation.augmentation import AugmentationConfig, Sample
-from graspcut.segmentation.data import SegmentationData, View, resized, sample_of
+from graspcut.segmentation.data import segmentation_target
 from graspcut.segmentation.evaluation import Evaluation
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.geometry import resized
+from graspcut.train.samples import DEPTH, LABELS, Map, Sample, sample_of
+from graspcut.train.streams import TrainingData, View
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 SEEDS = (0, 1, 2)
@@ -120,7 +123,9 @@ class FramePool:
     def sample(self, index: int) -> Sample:
         """Frame number `index` in this order."""
         frame = int(self.order[index % len(self.order)])
-        sample = Sample(np.array(self.depth_mm[frame]), np.array(self.labels[frame]), float(self.focal_px[frame]))
+        depth, labels = np.array(self.depth_mm[frame]), np.array(self.labels[frame])
+        maps = {"depth_mm": Map(depth, DEPTH), "labels": Map(labels, LABELS)}
+        sample = Sample(maps, float(self.focal_px[frame]))
         return sample if self.size is None else resized(sample, *self.size)
 
 
@@ -142,7 +147,7 @@ def open_pool(folder: Path, generator: FrameGenerator, count: int) -> FramePool:
         focal = np.zeros(count)
         for index in range(count):
             sample = sample_of(generator[index])
-            depth[index], labels[index], focal[index] = sample.depth_mm, sample.labels, sample.focal_px
+            depth[index], labels[index], focal[index] = sample["depth_mm"], sample["labels"], sample.focal_px
         depth.flush()
         labels.flush()
         np.save(part / "focal.npy", focal)
@@ -191,8 +196,8 @@ def train(folder: Path, task_config: TaskConfig, pool: FramePool, batch: int, se
     else:
         arguments = dataclasses.asdict(dataclasses.replace(NETWORK, attention=start))
         task = SegmentationTask({"class": "DenseAttentionSmall", "arguments": arguments}, task_config)
-    view = View(pool, batch_size=batch, augmentation=AugmentationConfig(flip=0.5))
-    result = run_training(task, SegmentationData([view], seed=seed, workers=0), run)
+    view = View(pool, segmentation_target, batch_size=batch, augmentation=AugmentationConfig(flip=0.5))
+    result = run_training(task, TrainingData([view], seed=seed, workers=0), run)
     if result.model_folder is None:
         raise SystemExit(f"stopped at step {result.steps} of {folder.name}; start again to go on")
     return result.model_folder
@@ -204,9 +209,9 @@ def score(model: Path, pool: FramePool) -> dict[str, float]:
     evaluation = Evaluation()
     for index in range(len(pool.order)):
         sample = pool.sample(index)
-        height, width = sample.depth_mm.shape
+        height, width = sample.size
         camera = Camera.from_focal_length(width, height, sample.focal_px)
-        evaluation.add(sample.labels, segmenter(sample.depth_mm, camera).labels)
+        evaluation.add(sample["labels"], segmenter(sample["depth_mm"], camera).labels)
     report = evaluation.report(model.parent.name)
     return {
         "mean_iou": report.overall.mean_iou,
@@ -290,18 +295,23 @@ def run_all(work: Path, results: Results, budget: Budget, start: Path | None) ->
     tests = open_pool(work / f"test-{budget.test_frames}", FrameGenerator(whole, TEST_SEED), budget.test_frames)
     print(f"rendered {all_images} windows and {budget.test_frames} frames", flush=True)
     first = dataclasses.replace(
-        TaskConfig.quick(budget.steps, learning_rate=budget.learning_rate, contour_part=0.0),
+        TaskConfig.quick(
+            budget.steps,
+            learning_rate=budget.learning_rate,
+            weight_decay=0.01,
+            contour_part=0.0,
+            average_decay=0.99,
+        ),
         class_weights=(1.0, 3.0, 3.0),
-        average_decay=0.99,
     )
-    fine = dataclasses.replace(
-        first,
+    fine_optimisation = dataclasses.replace(
+        first.optimisation,
         steps=budget.fine_steps,
-        contour_steps=budget.fine_steps,
         learning_rate=budget.fine_learning_rate,
         schedule="cosine",
         average_decay=0.97,
     )
+    fine = dataclasses.replace(first, optimisation=fine_optimisation, contour_steps=budget.fine_steps)
 
     def make(folder: Path, config: TaskConfig, images: FramePool, seed: int, begin: Path | str) -> dict[str, float]:
         return score(train(folder, config, images, budget.batch, seed, begin), tests)

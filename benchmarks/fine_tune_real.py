@@ -22,12 +22,15 @@ import numpy as np
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.segmentation.augmentation import AugmentationConfig
-from graspcut.segmentation.data import FolderSamples, SegmentationData, View
+from graspcut.segmentation.data import segmentation_target
 from graspcut.segmentation.evaluation import evaluate_model
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.optimisation import Optimisation
+from graspcut.train.sources import FolderSamples
+from graspcut.train.streams import TrainingData, View
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -61,19 +64,25 @@ def fine_tune(model: str, reader: DatasetReader, folder: Path, *, steps: int, ba
     config, weights = load_model_folder(model)
     network = build_model(config["model"])
     fill_network(network, weights, model)
-    task_config = TaskConfig(
-        steps=steps,
+    optimisation = Optimisation(
+        steps,
         learning_rate=learning_rate,
-        schedule="one_cycle",
+        weight_decay=0.01,
+        schedule="warm_up_cosine",
         warm_up=0.1,
-        class_weights=(1.0, 3.0, 3.0),
         average_decay=0.98,
         gradient_clip=5.0,
     )
+    task_config = TaskConfig(optimisation, class_weights=(1.0, 3.0, 3.0))
     frames = tuple(round(float(position)) for position in np.linspace(0, len(reader) - 1, FRAMES))
-    view = View(FolderSamples(reader, seed=0, frames=frames), batch_size=batch, augmentation=AugmentationConfig.full())
+    view = View(
+        FolderSamples(reader, seed=0, frames=frames),
+        segmentation_target,
+        batch_size=batch,
+        augmentation=AugmentationConfig.full(),
+    )
     task = SegmentationTask(config["model"], task_config, network)
-    result = run_training(task, SegmentationData([view], workers=0), run)
+    result = run_training(task, TrainingData([view], workers=0), run)
     if result.model_folder is None:
         raise SystemExit(f"stopped at step {result.steps} of {folder}; start again to go on")
     return result.model_folder

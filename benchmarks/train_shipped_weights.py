@@ -6,7 +6,7 @@
 Most batches are windows around a hand out of a 320 x 240 camera: they teach more per second than whole frames, of which
 `--late` has more. Each of `--processes` trains on one core and their gradients are averaged.
 Killed and started again with the same arguments it continues where it stopped.
-To go on with other arguments, delete run.json in the run folder first. No real frame and no held-out kind of object is
+Other arguments are refused, or accepted with --accept-changes. No real frame and no held-out kind of object is
 seen. The card of the shipped weights says with which arguments they were made.
 """
 
@@ -20,18 +20,20 @@ from typing import Any
 from torch import nn
 
 from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder
-from graspcut.segmentation.augmentation import AugmentationConfig
-from graspcut.segmentation.data import RenderedSamples, SegmentationData, ValidationPart, View
+from graspcut.segmentation.data import segmentation_target
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.sources import RenderedSamples
+from graspcut.train.streams import TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 # (window or None for the whole 320 x 240 frame, share of --batch, share of the batches early, share late)
 VIEWS = (((128, 128), 1.0, 0.7, 0.35), ((176, 144), 1.0, 0.2, 0.35), (None, 0.375, 0.1, 0.3))
 
-NETWORK = DenseAttentionSmallConfig(blocks=(0, 1, 2, 3, 3))
+NETWORK = DenseAttentionSmallConfig()
 
 
 def grown(folder: Path) -> nn.Module:
@@ -67,26 +69,31 @@ def main() -> None:
     parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
     parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
     parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
+    parser.add_argument("--accept-changes", action="store_true", help="continue a run with other arguments")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     weights = (1.0, 1.0, 1.6) if options.late else (1.0, 1.0, 1.0)
     config = dataclasses.replace(
-        TaskConfig.quick(options.steps, learning_rate=options.learning_rate, contour_part=0.1),
+        TaskConfig.quick(options.steps, learning_rate=options.learning_rate),
         class_weights=weights,
-        weight_decay=0.02,
     )
     synth = SynthConfig(colour=False, focal_jitter=0.1)
     views = [
         View(
             RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), options.frames_seed + number)),
+            segmentation_target,
             probability=late if options.late else early,
             batch_size=max(1, round(batch * options.batch)),
             augmentation=AugmentationConfig(flip=0.5),
         )
         for number, (window, batch, early, late) in enumerate(VIEWS)
     ]
-    validation = [ValidationPart(RenderedSamples(FrameGenerator(SynthConfig(colour=False), seed=999_983)), count=200)]
+    validation = [
+        ValidationPart(
+            RenderedSamples(FrameGenerator(SynthConfig(colour=False), seed=999_983)), segmentation_target, count=200
+        )
+    ]
     run = RunConfig(
         options.out,
         seed=options.seed,
@@ -96,6 +103,7 @@ def main() -> None:
         threads=1,
         validate_every_steps=1000,
         checkpoint_every_minutes=4.0,
+        accept_changes=options.accept_changes,
     )
     prepare_run(run)
     network_config: dict[str, Any] = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}
@@ -103,7 +111,7 @@ def main() -> None:
     if options.start is not None:
         network = grown(find_model_folder(options.start))
     task = SegmentationTask(network_config, config, network)
-    result = run_training(task, SegmentationData(views, validation, seed=options.seed, workers=1), run)
+    result = run_training(task, TrainingData(views, validation, seed=options.seed, workers=1), run)
     print(result)
 
 

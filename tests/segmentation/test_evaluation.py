@@ -17,7 +17,7 @@ from graspcut.frames.images import write_image_atomically
 from graspcut.segmentation.batch import LabelMap
 from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
 from graspcut.segmentation.metrics import ConfusionCounts
-from tests.segmentation.fake_frames import FakeFrames
+from tests.train.fake_frames import FakeFrames
 
 
 def threshold(depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> LabelMap:

@@ -19,7 +19,6 @@ from graspcut.segmentation.losses import (
     contour_map,
     gaussian_blur,
     gaussian_taps,
-    parameter_penalty,
     sobel_magnitude,
     weighted_cross_entropy,
 )
@@ -218,16 +217,6 @@ def test_cross_entropy_equals_the_slow_version(seed: int) -> None:
     assert weighted_cross_entropy(*arguments).item() == pytest.approx(total / max(pixels, 1))
     by_weight = weighted_cross_entropy(*arguments, normalisation="weights")
     assert by_weight.item() == pytest.approx(total / max(mass, 1e-12))
-
-
-def test_penalty_on_batch_norms_or_everything() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
-    with torch.no_grad():
-        for value, parameter in zip((1.0, 2.0, 3.0, 4.0), model.parameters(), strict=True):
-            parameter.fill_(value)
-    assert parameter_penalty(model, "bn").item() == pytest.approx(0.5 * 2 * (9 + 16))
-    assert parameter_penalty(model, "all").item() == pytest.approx(0.5 * 2 * (1 + 4 + 9 + 16))
-    assert parameter_penalty(model, "none").item() == 0.0
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli.printing import print_facts
-from graspcut.train.segmentation import SegmentationTraining, train_segmentation
+from graspcut.segmentation.training import SegmentationTraining, train_segmentation
 from graspcut.train.trainer import RunConfig
 
 _DEFAULT_TRAINING = SegmentationTraining()

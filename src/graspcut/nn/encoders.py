@@ -21,7 +21,7 @@ from graspcut.nn.resnet import ResNetTrunk
 from graspcut.nn.vgg import VGG16Trunk
 
 LIGHT_WIDTHS = (16, 24, 48, 96, 128)
-LIGHT_BLOCKS = (0, 1, 1, 1, 1)
+LIGHT_BLOCKS = (0, 1, 2, 3, 3)
 
 
 class LightEncoder(nn.Module):

@@ -23,7 +23,7 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from graspcut.labels import UNKNOWN
@@ -186,36 +186,6 @@ def contour_loss(
     squared = ((wanted - drawn) ** 2 * counts).sum()
     amount = counts.sum() if normalisation == "pixels" else ((wanted > _VISIBLE_EDGE) * counts).sum()
     return squared / amount.clamp(min=1.0)
-
-
-def parameter_penalty(model: nn.Module, target: Literal["bn", "all", "none"] = "bn") -> Tensor:
-    """Half the sum of squares of parameters: our guess at the "batch-norm loss weight" of section 4.5.
-
-    No loss of that name exists. The literal reading is a penalty on scale and shift of the batch norms ("bn"); the
-    usual regulariser of the authors' framework is one on all weights ("all"). Multiply by 0.001 for the paper's weight.
-
-    Args:
-        model: the network.
-        target: "bn": parameters of batch norms; "all": every parameter; "none": the value is 0.
-
-    Returns:
-        scalar.
-
-    Raises:
-        ValueError: another target.
-    """
-    if target not in ("bn", "all", "none"):
-        raise ValueError(f"unknown target {target!r}, expected 'bn', 'all' or 'none'")
-    chosen: list[nn.Parameter] = []
-    if target == "all":
-        chosen = list(model.parameters())
-    elif target == "bn":
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        chosen = [parameter for norm in norms for parameter in norm.parameters()]
-    if not chosen:
-        first = next(model.parameters(), None)
-        return torch.zeros(()) if first is None else first.new_zeros(())
-    return 0.5 * torch.stack([parameter.square().sum() for parameter in chosen]).sum()
 
 
 def _check_shapes(logits: Tensor, labels: Tensor) -> None:

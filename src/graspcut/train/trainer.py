@@ -2,23 +2,22 @@
 
 A run folder holds
 
-    run.json              what is trained and how; a resumed run must agree with it
+    run.json              what is trained, on what data and how; a resumed run must agree with it
     checkpoints/last.ckpt newest state: weights, optimiser, schedule, position in the data, random state
     csv/part-NNN/         log table of each call of `run_training`
     tensorboard/          the same for TensorBoard
     model/                the exported model folder, written at the end
 
 Starting a run again on its folder continues it. A run that was killed and continued gives the same weights as one that
-was not, step for step, because batches depend on their number only and all random state lies in the checkpoint.
+was not, step for step, because batches depend on their number only and all random state lies in the checkpoint. What
+would change that (other data, batch sizes, precision, number of processes) is refused with the difference named, unless
+`RunConfig.accept_changes` says otherwise. Only the number of steps may be raised just so.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import os
-import platform
 import signal
 import threading
 import time
@@ -34,7 +33,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from graspcut.frames.json_files import write_json_atomically
+from graspcut.train.run_record import describe_run, record_or_compare
 
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
@@ -50,6 +49,10 @@ class TrainableTask(Protocol):
     def gradient_clip(self) -> float | None:
         """Largest gradient norm, or None."""
 
+    @property
+    def follows_steps(self) -> tuple[str, ...]:
+        """Fields of the described "training" that may change when the run is made longer."""
+
     def describe(self) -> dict[str, Any]:
         """JSON-able description: what is trained and how."""
 
@@ -59,7 +62,10 @@ class TrainableTask(Protocol):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Where and on what a training runs. Nothing here changes what is learned, except seed and precision.
+    """Where and on what a training runs.
+
+    What changes the result: seed, precision, and the number of processes (devices times machines), each of which trains
+    on its own batch, so that their number multiplies the batch. These are recorded in the run folder.
 
     Attributes:
         folder: the run folder.
@@ -77,6 +83,8 @@ class RunConfig:
         keep_every_steps: steps between checkpoints that are kept for good as `step-NNNNNNN.ckpt`; 0 keeps none.
         log_every_steps: steps between log lines.
         progress_bar: whether to show one.
+        accept_changes: go on although settings differ from those that the run folder records. The result is then not
+            that of one uninterrupted run; run.json keeps a history of the changes.
         stop_after_steps: end this process early at that step, as if it had been killed after a checkpoint; None goes on
             to the end. For runs in pieces and for tests.
     """
@@ -95,6 +103,7 @@ class RunConfig:
     keep_every_steps: int = 0
     log_every_steps: int = 50
     progress_bar: bool = True
+    accept_changes: bool = False
     stop_after_steps: int | None = None
 
 
@@ -219,13 +228,13 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
         How it ended. On SIGTERM the state is saved and `finished` is False.
 
     Raises:
-        ValueError: if the folder holds a run of another task.
+        ValueError: if the folder holds a run with other settings, named in the message.
     """
     _quieten()
     trainable = _as_trainable(task)
     checkpoint = run.folder / LAST_CHECKPOINT
-    _check_or_write_description(run, trainable)
     trainer = _trainer(run, trainable)
+    record_or_compare(run, describe_run(trainable, data, run, trainer.world_size), trainable.follows_steps)
     try:
         trainer.fit(
             task, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True
@@ -259,37 +268,16 @@ def prepare_run(run: RunConfig) -> None:
     torch.manual_seed(run.seed)
 
 
+_NEEDED = ("total_steps", "gradient_clip", "follows_steps", "describe", "export")
+
+
 def _as_trainable(task: L.LightningModule) -> TrainableTask:
-    lacking = [name for name in ("total_steps", "gradient_clip", "describe", "export") if not hasattr(task, name)]
+    lacking = [name for name in _NEEDED if not hasattr(task, name)]
     if lacking:
         raise TypeError(f"{type(task).__name__} can't be trained by run_training: it has no {', '.join(lacking)}")
     trainable: Any = task
     checked: TrainableTask = trainable
     return checked
-
-
-def _check_or_write_description(run: RunConfig, task: TrainableTask) -> None:
-    path = run.folder / "run.json"
-    description = json.loads(json.dumps(task.describe()))
-    if path.exists():
-        recorded = json.loads(path.read_text(encoding="utf-8"))["task"]
-        differing = sorted(key for key in {*recorded, *description} if recorded.get(key) != description.get(key))
-        if differing:
-            raise ValueError(
-                f"{path} describes another run (different: {', '.join(differing)}): continue with the same settings, "
-                "or choose another folder"
-            )
-        return
-    (run.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    settings = {key: value for key, value in dataclasses.asdict(run).items() if key != "folder"}
-    write_json_atomically(
-        path,
-        {
-            "task": description,
-            "run": settings,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
-        },
-    )
 
 
 def _trainer(run: RunConfig, task: TrainableTask) -> L.Trainer:

@@ -30,7 +30,7 @@ from graspcut.segmentation.models.decoder import AttentionDecoder
 
 @dataclass(frozen=True)
 class DenseAttentionSmallConfig:
-    """Sizes and options of `DenseAttentionSmall`.
+    """Sizes and options of `DenseAttentionSmall`; the defaults are the shipped network.
 
     Attributes:
         classes: number of output classes.
@@ -50,7 +50,7 @@ class DenseAttentionSmallConfig:
     classes: int = 3
     encoding: str = "geometry"
     widths: tuple[int, int, int, int, int] = (16, 24, 48, 96, 128)
-    blocks: tuple[int, int, int, int, int] = (0, 1, 1, 1, 1)
+    blocks: tuple[int, int, int, int, int] = (0, 1, 2, 3, 3)
     context_width: int = 96
     context_dilations: tuple[int, ...] = (2, 4)
     squeeze_width: int = 16

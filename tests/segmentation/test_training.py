@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetWriter, open_dataset
@@ -14,11 +15,12 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.runtime.model_folder import load_model_folder
-from graspcut.segmentation.data import FolderSamples
+from graspcut.segmentation import training as recipe
+from graspcut.segmentation.models import DenseAttentionSeg, DenseAttentionSmall
 from graspcut.segmentation.predictor import Segmenter
-from graspcut.segmentation.task import TaskConfig
-from graspcut.train import segmentation
-from graspcut.train.segmentation import SegmentationTraining, task_config, train_segmentation
+from graspcut.segmentation.task import QUICK_CLASS_WEIGHTS, TaskConfig
+from graspcut.segmentation.training import SegmentationTraining, build_start, task_config, train_segmentation
+from graspcut.train.sources import FolderSamples, RenderedSamples
 from graspcut.train.trainer import RunConfig
 
 
@@ -43,27 +45,57 @@ def quiet(folder: Path, stop_after_steps: int | None = None) -> RunConfig:
 
 
 def test_presets() -> None:
-    quick = task_config(SegmentationTraining(steps=500, learning_rate=0.004), 0)
-    assert (quick.steps, quick.learning_rate) == (500, 0.004)
-    assert quick.contour_weight == TaskConfig.quick(500).contour_weight
-    paper = SegmentationTraining(preset="paper", batch_size=4)
+    quick = task_config(SegmentationTraining(steps=500, learning_rate=0.004, class_weights=(1.0, 2.0, 3.0)), 0)
+    assert (quick.steps, quick.contour_steps, quick.optimisation.learning_rate) == (500, 50, 0.004)
+    assert quick.class_weights == (1.0, 2.0, 3.0)
+    assert task_config(SegmentationTraining(steps=500), 0) == TaskConfig.quick(500)
+    assert task_config(SegmentationTraining(), 0).class_weights == QUICK_CLASS_WEIGHTS
+    paper = SegmentationTraining(preset="paper")
+    assert paper.frames_per_batch == 4
     assert task_config(paper, 0) == TaskConfig.paper()
     assert task_config(paper, 46_720) == TaskConfig.paper()
     assert task_config(paper, 9).steps == 150 * 3  # 9 frames are 3 batches of at most 4
     short = task_config(SegmentationTraining(preset="paper", steps=1500, contour_weight=0.5), 0)
-    assert (short.steps, short.contour_steps, short.contour_weight, short.schedule) == (1500, 100, 0.5, "step")
+    assert (short.steps, short.contour_steps, short.contour_weight) == (1500, 100, 0.5)
+    assert short.optimisation.schedule == "step"
+
+
+def test_the_preset_chooses_the_network() -> None:
+    with torch.device("meta"):
+        assert isinstance(build_start(SegmentationTraining())[1], DenseAttentionSmall)
+        assert isinstance(build_start(SegmentationTraining(preset="paper"))[1], DenseAttentionSeg)
+        chosen = SegmentationTraining(preset="paper", network="dense-attention-small")
+        assert isinstance(build_start(chosen)[1], DenseAttentionSmall)
+
+
+def test_the_default_frames_are_those_of_the_shipped_weights() -> None:
+    views = recipe._views(SegmentationTraining(), [], 240.0)
+    shown = []
+    for view in views:
+        assert isinstance(view.samples, RenderedSamples) and view.samples.size is None
+        synth = view.samples.frames.config  # type: ignore[attr-defined]
+        assert (synth.width, synth.height, synth.focal_jitter) == (320, 240, 0.1)
+        shown.append((synth.window, round(view.probability, 3), view.batch_size))
+    assert shown == [(None, 0.3, 3), ((128, 128), 0.35, 8), ((176, 144), 0.35, 8)]
+
+
+@pytest.mark.parametrize(("width", "size"), [(None, None), (320, (645, 484)), (1280, (640, 480))])
+def test_rendered_frames_have_the_scale_of_the_network(width: int | None, size: tuple[int, int] | None) -> None:
+    (view,) = recipe._views(SegmentationTraining(preset="paper", width=width), [], 480.0)
+    assert isinstance(view.samples, RenderedSamples) and view.samples.size == size
+    assert view.samples.frames.config.width == (width or 640)  # type: ignore[attr-defined]
 
 
 def test_folders_are_brought_to_the_scale_of_the_network(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
     training = SegmentationTraining(data=(folder,), batch_size=2)
-    (view,) = segmentation._views(training, [open_dataset(folder)], 240.0)
+    (view,) = recipe._views(training, [open_dataset(folder)], 240.0)
     assert isinstance(view.samples, FolderSamples)
     sample = view.samples.sample(0)
-    assert sample.depth_mm.shape == (48, 64)
+    assert sample["depth_mm"].shape == (48, 64)
     assert sample.focal_px == 240.0
-    (whole,) = segmentation._views(training, [open_dataset(folder)], None)
-    assert whole.samples.sample(0).depth_mm.shape == (96, 128)
+    (whole,) = recipe._views(training, [open_dataset(folder)], None)
+    assert whole.samples.sample(0)["depth_mm"].shape == (96, 128)
 
 
 def test_trains_exports_and_goes_on_from_the_export(tmp_path: Path) -> None:
@@ -78,7 +110,7 @@ def test_trains_exports_and_goes_on_from_the_export(tmp_path: Path) -> None:
     assert Segmenter.load(result.model_folder)(depth).labels.shape == (48, 64)
 
     _, weights = load_model_folder(result.model_folder)
-    _, model = segmentation._network(SegmentationTraining(start=str(result.model_folder)))
+    _, model = build_start(SegmentationTraining(start=str(result.model_folder)))
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), weights[name])
     tuned = SegmentationTraining(data=(data,), start=str(result.model_folder), steps=1, batch_size=2, workers=0)
@@ -90,8 +122,28 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     training = SegmentationTraining(data=(data,), steps=2, batch_size=2, workers=0)
     train_segmentation(training, quiet(tmp_path / "run", stop_after_steps=1))
     other = SegmentationTraining(data=(data,), steps=2, batch_size=2, workers=0, learning_rate=0.5)
-    with pytest.raises(ValueError, match="run"):
+    with pytest.raises(ValueError, match=r"learning_rate: 0\.0025 -> 0\.5"):
         train_segmentation(other, quiet(tmp_path / "run"))
+
+
+def test_other_data_or_another_batch_size_are_refused(tmp_path: Path) -> None:
+    first, second = write_dataset(tmp_path / "a"), write_dataset(tmp_path / "b", count=3)
+    common = {"steps": 2, "workers": 0}
+    training = SegmentationTraining(data=(first,), batch_size=2, **common)  # type: ignore[arg-type]
+    train_segmentation(training, quiet(tmp_path / "run", stop_after_steps=1))
+    for other, message in (
+        (SegmentationTraining(data=(first,), batch_size=3, **common), "batch_size: 2 -> 3"),  # type: ignore[arg-type]
+        (
+            SegmentationTraining(data=(second,), batch_size=2, **common),  # type: ignore[arg-type]
+            r"(?s)reader.directory: .*a -> .*b\n.*reader.frames: 4 -> 3",
+        ),
+        (
+            SegmentationTraining(data=(first,), validation=second, batch_size=2, **common),  # type: ignore[arg-type]
+            "data.validation",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train_segmentation(other, quiet(tmp_path / "run"))
 
 
 def test_plain_folders_need_a_unit_and_take_a_focal_length(tmp_path: Path) -> None:

@@ -1,52 +1,26 @@
-"""Changes of a training sample that keep depth, labels and focal length consistent (numpy and OpenCV only).
+"""Random changes of a sample that keep its maps, points and focal length consistent (numpy and OpenCV only).
 
-Rules that hold for every function here:
+Geometry is in `graspcut.train.geometry`. Rules that hold here:
 
-- Depth and labels are only ever sampled by nearest neighbour: bilinear sampling would invent pixels that float between
-  the hand and the background.
-- Pixels that come from outside the picture have no depth (0) and are background.
 - Pixels without depth stay without depth; noise never touches them.
 - Randomness comes from the ``numpy.random.Generator`` that is passed in.
-
-The DenseAttentionSeg paper names a random flip, a random rotation and Gaussian noise on depth
-(``AugmentationConfig.paper()``); the rest are additions for real frames (``AugmentationConfig.full()``).
+- Changes that a sample has no map for (noise without depth) are errors, not silence.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.labels import BACKGROUND, UNKNOWN
+from graspcut.train.geometry import flip, warp
+from graspcut.train.samples import COLOUR, DEPTH, Points, Sample
 
 NEAREST_DEPTH_MM = 1.0  # noise and shifts never move a valid pixel below this, because 0 means no data
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One training sample.
-
-    Attributes:
-        depth_mm: (H, W) float32 millimetres, 0 = no data.
-        labels: (H, W) uint8, 0 background, 1 hand, 2 object, 255 unknown.
-        focal_px: focal length in pixels of this picture.
-    """
-
-    depth_mm: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    focal_px: float
-
-    def __post_init__(self) -> None:
-        if self.depth_mm.ndim != 2 or self.depth_mm.shape != self.labels.shape:
-            raise ValueError(
-                f"a sample needs depth and labels of one (H, W) shape, got {self.depth_mm.shape}, {self.labels.shape}"
-            )
-        if self.focal_px <= 0:
-            raise ValueError(f"focal_px must be positive, got {self.focal_px}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +42,8 @@ class AugmentationConfig:
         cut_far_low_mm, cut_far_high_mm: range of that distance.
         distance: probability of moving the whole scene along the optical axis.
         distance_mm: largest move to either side.
+        colour: probability of another brightness, contrast and colour balance of the colour maps.
+        colour_strength: how much, at most; 0.2 is a gain of up to 20 % for each channel, and as much gamma.
     """
 
     flip: float = 0.0
@@ -86,11 +62,8 @@ class AugmentationConfig:
     cut_far_high_mm: float = 400.0
     distance: float = 0.0
     distance_mm: float = 0.0
-
-    @classmethod
-    def paper(cls) -> AugmentationConfig:
-        """Flip, rotation and Gaussian noise, as the paper lists them (its ranges are not published)."""
-        return cls(flip=0.5, warp=1.0, rotation_deg=30.0, noise=1.0, noise_mm=2.0)
+    colour: float = 0.0
+    colour_strength: float = 0.2
 
     @classmethod
     def full(cls) -> AugmentationConfig:
@@ -118,56 +91,16 @@ class AugmentationConfig:
         return cls(flip=0.5, holes=0.1, hole_count=4, hole_radius=0.03)
 
 
-def flip(sample: Sample) -> Sample:
-    """Mirrors left and right.
-
-    Args:
-        sample: (H, W) sample.
-
-    Returns:
-        The mirrored sample, same focal length.
-    """
-    return dataclasses.replace(
-        sample,
-        depth_mm=np.ascontiguousarray(sample.depth_mm[:, ::-1]),
-        labels=np.ascontiguousarray(sample.labels[:, ::-1]),
-    )
-
-
-def warp(
-    sample: Sample, *, rotation_deg: float = 0.0, scale: float = 1.0, shift_px: tuple[float, float] = (0.0, 0.0)
-) -> Sample:
-    """Rotates and zooms about the picture centre, then shifts, by nearest-neighbour sampling.
-
-    Args:
-        sample: (H, W) sample.
-        rotation_deg: positive turns the picture anticlockwise on the screen.
-        scale: above 1 enlarges the picture; the focal length is multiplied by it, depth values stay.
-        shift_px: (x, y) in pixels, right and down.
-
-    Returns:
-        A sample of the same size; what came from outside has no depth and is background.
+def depth_name(sample: Sample) -> str:
+    """Name of the depth map.
 
     Raises:
-        ValueError: if scale is not positive.
+        ValueError: the sample has none.
     """
-    if scale <= 0:
-        raise ValueError(f"scale must be positive, got {scale}")
-    height, width = sample.depth_mm.shape
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), rotation_deg, scale)
-    matrix[:, 2] += np.array(shift_px)
-    depth = cv2.warpAffine(
-        sample.depth_mm, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
-    labels = cv2.warpAffine(
-        sample.labels,
-        matrix,
-        (width, height),
-        flags=cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=BACKGROUND,
-    )
-    return Sample(depth.astype(np.float32, copy=False), labels.astype(np.uint8, copy=False), sample.focal_px * scale)
+    name = sample.name_of(DEPTH)
+    if name is None:
+        raise ValueError(f"this change needs a depth map; the sample has {', '.join(sample.maps)}")
+    return name
 
 
 def add_noise(sample: Sample, sigma_mm: float, rng: np.random.Generator) -> Sample:
@@ -181,9 +114,11 @@ def add_noise(sample: Sample, sigma_mm: float, rng: np.random.Generator) -> Samp
     Returns:
         The noisy sample; pixels without depth stay exactly 0 and no other pixel becomes 0.
     """
-    noise = rng.standard_normal(sample.depth_mm.shape, dtype=np.float32) * np.float32(sigma_mm)
-    noisy = np.maximum(sample.depth_mm + noise, np.float32(NEAREST_DEPTH_MM))
-    return dataclasses.replace(sample, depth_mm=np.where(sample.depth_mm > 0, noisy, np.float32(0)))
+    name = depth_name(sample)
+    depth = sample[name]
+    noise = rng.standard_normal(depth.shape, dtype=np.float32) * np.float32(sigma_mm)
+    noisy = np.maximum(depth + noise, np.float32(NEAREST_DEPTH_MM))
+    return sample.replaced(**{name: np.where(depth > 0, noisy, np.float32(0))})
 
 
 def add_holes(sample: Sample, count: int, radius_px: float, rng: np.random.Generator) -> Sample:
@@ -195,13 +130,14 @@ def add_holes(sample: Sample, count: int, radius_px: float, rng: np.random.Gener
         radius_px: largest half axis.
         rng: source of randomness.
     """
-    height, width = sample.depth_mm.shape
-    depth = sample.depth_mm.copy()
+    height, width = sample.size
+    name = depth_name(sample)
+    depth = sample[name].copy()
     for _ in range(count):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         axes = (int(1 + rng.random() * radius_px), int(1 + rng.random() * radius_px))
         cv2.ellipse(depth, centre, axes, float(rng.uniform(0, 180)), 0, 360, 0.0, thickness=-1)
-    return dataclasses.replace(sample, depth_mm=depth)
+    return sample.replaced(**{name: depth})
 
 
 def cut_far(sample: Sample, farthest_mm: float) -> Sample:
@@ -209,11 +145,17 @@ def cut_far(sample: Sample, farthest_mm: float) -> Sample:
 
     Args:
         sample: (H, W) sample.
-        farthest_mm: pixels farther than this lose their depth and become background (unknown stays unknown).
+        farthest_mm: pixels farther than this lose their depth, and what names them (labels, parts, instances) becomes
+            empty; unknown stays unknown.
     """
-    lost = sample.depth_mm > farthest_mm
-    labels = np.where(lost & (sample.labels != UNKNOWN), np.uint8(BACKGROUND), sample.labels)
-    return dataclasses.replace(sample, depth_mm=np.where(lost, np.float32(0), sample.depth_mm), labels=labels)
+    name = depth_name(sample)
+    lost = sample[name] > farthest_mm
+    changed: dict[str, NDArray[Any]] = {name: np.where(lost, np.float32(0), sample[name])}
+    for other, (array, kind) in sample.maps.items():
+        if other != name and kind.interpolation == "nearest":
+            overwritten = lost if kind.unknown is None else lost & (array != kind.unknown)
+            changed[other] = np.where(overwritten, array.dtype.type(kind.empty), array)
+    return sample.replaced(**changed)
 
 
 def change_distance(sample: Sample, shift_mm: float) -> Sample:
@@ -221,7 +163,8 @@ def change_distance(sample: Sample, shift_mm: float) -> Sample:
 
     Every valid depth grows by ``shift_mm``. A camera with the same lens would see the scene smaller by z / (z + shift);
     here the picture stays and the focal length grows by (z + shift) / z instead, with z the median depth of the
-    foreground (of all pixels if there is none). Millimetres per pixel at z are therefore unchanged.
+    foreground (of all pixels if there is none). Millimetres per pixel at z are therefore unchanged. Points in
+    millimetres move so that they are seen at the same pixel.
 
     Args:
         sample: (H, W) sample.
@@ -230,30 +173,72 @@ def change_distance(sample: Sample, shift_mm: float) -> Sample:
     Returns:
         The moved sample; pixels without depth stay 0.
     """
-    valid = sample.depth_mm > 0
+    name = depth_name(sample)
+    depth = sample[name]
+    valid = depth > 0
     if not valid.any():
         return sample
-    foreground = valid & (sample.labels != BACKGROUND) & (sample.labels != UNKNOWN)
-    middle_mm = float(np.median(sample.depth_mm[foreground if foreground.any() else valid]))
-    nearest_mm = float(sample.depth_mm[valid].min())
-    shift_mm = max(shift_mm, -0.5 * nearest_mm)
-    depth = np.where(valid, sample.depth_mm + np.float32(shift_mm), np.float32(0))
-    return dataclasses.replace(sample, depth_mm=depth, focal_px=sample.focal_px * (middle_mm + shift_mm) / middle_mm)
+    named = sample.foreground()
+    chosen = valid if named is None or not (valid & named).any() else valid & named
+    middle_mm = float(np.median(depth[chosen]))
+    shift_mm = max(shift_mm, -0.5 * float(depth[valid].min()))
+    growth = (middle_mm + shift_mm) / middle_mm
+    moved = sample.replaced(**{name: np.where(valid, depth + np.float32(shift_mm), np.float32(0))})
+    points = {
+        key: _farther(entry, shift_mm, growth) if entry.unit == "mm" else entry for key, entry in sample.points.items()
+    }
+    return dataclasses.replace(moved, focal_px=sample.focal_px * growth, points=points)
+
+
+def _farther(entry: Points, shift_mm: float, growth: float) -> Points:
+    moved = entry.coordinates.copy()
+    moved[..., 2] += shift_mm
+    moved[..., :2] *= (moved[..., 2:] / entry.coordinates[..., 2:]) / growth
+    return dataclasses.replace(entry, coordinates=moved)
+
+
+def change_colour(sample: Sample, strength: float, rng: np.random.Generator) -> Sample:
+    """Another gain for each channel and another gamma, the same for all colour maps.
+
+    Args:
+        sample: sample with (H, W, 3) uint8 colour.
+        strength: a gain of 1 - strength .. 1 + strength, and a gamma as far from 1.
+        rng: source of randomness.
+    """
+    gain, gamma = rng.uniform(1 - strength, 1 + strength, 3), float(rng.uniform(1 - strength, 1 + strength))
+    levels = np.linspace(0.0, 1.0, 256)[:, np.newaxis] ** gamma * gain
+    table = np.rint(255.0 * np.clip(levels, 0.0, 1.0)).astype(np.uint8).reshape(1, 256, 3)
+    changed = {}
+    for name, (array, kind) in sample.maps.items():
+        if kind.name == COLOUR.name:
+            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+                raise ValueError(f"colour map {name!r} is {array.shape} {array.dtype}, expected (H, W, 3) uint8")
+            changed[name] = cv2.LUT(array, table)
+    if not changed:
+        raise ValueError(f"this change needs a colour map; the sample has {', '.join(sample.maps)}")
+    return sample.replaced(**changed)
 
 
 def without_missing_depth(sample: Sample, label: int) -> Sample:
     """Gives every pixel without depth one label: BACKGROUND, or UNKNOWN so that it is ignored.
 
     Args:
-        sample: (H, W) sample.
-        label: the label to set where depth is 0; pixels already unknown stay unknown.
+        sample: (H, W) sample with depth.
+        label: what every map that has an unknown value (labels, parts) becomes where depth is 0; pixels already
+            unknown stay unknown.
     """
-    missing = (sample.depth_mm <= 0) & (sample.labels != UNKNOWN)
-    return dataclasses.replace(sample, labels=np.where(missing, np.uint8(label), sample.labels))
+    missing = sample[depth_name(sample)] <= 0
+    changed = {
+        name: np.where(missing & (array != kind.unknown), array.dtype.type(label), array)
+        for name, (array, kind) in sample.maps.items()
+        if kind.unknown is not None
+    }
+    return sample.replaced(**changed)
 
 
 def augment(sample: Sample, config: AugmentationConfig, rng: np.random.Generator) -> Sample:
-    """Applies the drawn changes in a fixed order: geometry first, then distance, cut-off, holes and noise.
+    """Applies the drawn changes in a fixed order: geometry first, then distance, cut-off, holes, noise and
+    colour.
 
     Args:
         sample: (H, W) sample.
@@ -263,7 +248,7 @@ def augment(sample: Sample, config: AugmentationConfig, rng: np.random.Generator
     Returns:
         A sample of the same size.
     """
-    height, width = sample.depth_mm.shape
+    height, width = sample.size
     if rng.random() < config.flip:
         sample = flip(sample)
     if rng.random() < config.warp:
@@ -286,12 +271,13 @@ def augment(sample: Sample, config: AugmentationConfig, rng: np.random.Generator
         sample = add_holes(sample, int(rng.integers(1, config.hole_count + 1)), config.hole_radius * width, rng)
     if rng.random() < config.noise:
         sample = add_noise(sample, float(rng.uniform(0.0, config.noise_mm)), rng)
+    if config.colour > 0 and rng.random() < config.colour:
+        sample = change_colour(sample, config.colour_strength, rng)
     return sample
 
 
 def nearest_foreground_mm(sample: Sample) -> float | None:
     """The 1st percentile of foreground depth (one flying pixel must not decide); None without foreground."""
-    foreground = (sample.depth_mm > 0) & (sample.labels != BACKGROUND) & (sample.labels != UNKNOWN)
-    if not foreground.any():
-        return None
-    return float(np.percentile(sample.depth_mm[foreground], 1))
+    depth, named = sample[depth_name(sample)], sample.foreground()
+    foreground = depth > 0 if named is None else (depth > 0) & named
+    return float(np.percentile(depth[foreground], 1)) if foreground.any() else None

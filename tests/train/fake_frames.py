@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
+from graspcut.train.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,19 @@ class FakeFrames:
             labels[y : y + 10, x : x + 10] = label
         depth[rng.random(depth.shape) < 0.05] = 0.0
         return LabelledFrame(Frame(depth, Camera.sr300(self.width, self.height)), labels)
+
+
+class DepthBatch(NamedTuple):
+    """An item, or a batch, of depth with labels."""
+
+    depth_mm: Any
+    focal_px: Any
+    labels: Any
+
+
+def depth_target(sample: Sample, _rng: np.random.Generator) -> DepthBatch:
+    """Depth (1, H, W), focal length and labels (H, W)."""
+    return DepthBatch(sample["depth_mm"][np.newaxis], np.float32(sample.focal_px), sample["labels"])
 
 
 class TinyNetwork(nn.Module):

@@ -1,0 +1,410 @@
+"""From samples to training batches: views, workers, ranks, exact resume, fixed validation batches.
+
+Training reads one endless stream of batches. Batch number b depends only on the views, the seed and b: not on the
+number of worker processes and not on when training was interrupted. Resuming is therefore just starting the stream at
+the next number. All items of one batch come from one view, so views may have different picture sizes.
+
+    class PoseBatch(NamedTuple):            # one item without the leading B; a batch with it
+        depth_mm: Any
+        joints_mm: Any
+
+    def target(sample: Sample, rng: np.random.Generator) -> PoseBatch: ...        # after augmentation
+
+    view = View(RenderedSamples(generator, ("depth_mm", "joints_mm")), target, batch_size=16,
+                augmentation=AugmentationConfig(flip=0.5))
+    data = TrainingData([view], [ValidationPart(FolderSamples(reader, None), target, count=200)], seed=0, workers=1)
+
+For small pictures in large batches, such as crops of 48x48 by the hundred, sampling them one by one costs more than
+training on them: `ArrayView` takes whole batches out of stored arrays instead.
+
+Items leave the workers as numpy arrays through a pipe, not through shared memory: containers often have next to none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from graspcut.labels import UNKNOWN
+from graspcut.train.augmentation import AugmentationConfig, augment, without_missing_depth
+from graspcut.train.description import described, described_fields
+from graspcut.train.samples import DEPTH, Sample
+from graspcut.train.sources import SampleSource, epoch_position
+from graspcut.train.workers import prepare_worker
+
+_VIEW_STREAM, _AUGMENTATION_STREAM = 1, 2  # keep the random streams of one seed apart
+
+Target = Callable[[Sample, np.random.Generator], Any]
+
+
+class BatchSource(Protocol):
+    """One kind of batch in the stream: what `View` and `ArrayView` are."""
+
+    @property
+    def probability(self) -> float:
+        """Weight of this kind among all."""
+
+    @property
+    def batch_size(self) -> int:
+        """Items in a batch."""
+
+    def batch(self, first: int, seed: int) -> Any:
+        """The batch of the items first .. first + batch_size - 1, as numpy arrays, the same one each time."""
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able: everything that decides what the batches are."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Batches made sample by sample.
+
+    Attributes:
+        samples: where the samples come from; all of one size after `target`.
+        target: makes an item of an augmented sample: a NamedTuple of arrays and numbers, which are stacked.
+        probability: weight of this view among all views (they need not sum to 1).
+        batch_size: items in a batch.
+        augmentation: changes drawn for each sample.
+        missing_depth_label: label of pixels without depth: 255 leaves them out of the loss (the predictor calls them
+            background whatever the network says), 0 trains them as background; None leaves them as they are. Not used
+            where there is no depth.
+    """
+
+    samples: SampleSource
+    target: Target
+    probability: float = 1.0
+    batch_size: int = 4
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    missing_depth_label: int | None = UNKNOWN
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.batch_size)
+
+    def batch(self, first: int, seed: int) -> Any:
+        """See `BatchSource`."""
+        return stacked([self._item(index, seed) for index in range(first, first + self.batch_size)])
+
+    def _item(self, index: int, seed: int) -> Any:
+        rng = np.random.default_rng([_AUGMENTATION_STREAM, seed, index])
+        return finished(
+            augment(self.samples.sample(index), self.augmentation, rng), self.target, self.missing_depth_label, rng
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """See `BatchSource`."""
+        return described_fields(self)
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """Batches out of stored arrays, all items at once, epoch after epoch in another order.
+
+    Attributes:
+        arrays: by name, all of one length.
+        target: (the items of a batch by name, generator) -> batch: a NamedTuple of arrays with a leading B.
+        probability: weight of this view among all views.
+        batch_size: items in a batch.
+        order_seed: seed of the orders; None keeps the stored one.
+    """
+
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    target: Callable[[dict[str, NDArray[Any]], np.random.Generator], Any]
+    probability: float = 1.0
+    batch_size: int = 64
+    order_seed: int | None = 0
+    _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check(self.probability, self.batch_size)
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise ValueError(f"the arrays of a view need one length above 0, got {lengths}")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def batch(self, first: int, seed: int) -> Any:
+        """See `BatchSource`."""
+        count = len(self)
+        chosen = [
+            epoch_position(index, count, self.order_seed, self._orders)
+            for index in range(first, first + self.batch_size)
+        ]
+        rng = np.random.default_rng([_AUGMENTATION_STREAM, seed, first])
+        return self.target({name: array[chosen] for name, array in self.arrays.items()}, rng)
+
+    def describe(self) -> dict[str, Any]:
+        """See `BatchSource`."""
+        return {**described_fields(self), "arrays": described(self.arrays)}
+
+
+def _check(probability: float, batch_size: int) -> None:
+    if probability <= 0 or batch_size < 1:
+        raise ValueError(f"a view needs a positive probability and batch size, got {probability} and {batch_size}")
+
+
+def finished(sample: Sample, target: Target, missing_depth_label: int | None, rng: np.random.Generator) -> Any:
+    """An item from an augmented sample: missing depth is labelled, then `target` decides."""
+    if missing_depth_label is not None and sample.name_of(DEPTH) is not None:
+        sample = without_missing_depth(sample, missing_depth_label)
+    return target(sample, rng)
+
+
+def stacked(items: Sequence[Any]) -> Any:
+    """Items as one batch: arrays and numbers of each field get a leading axis, anything else becomes a tuple.
+
+    Args:
+        items: at least one NamedTuple, all of one type.
+
+    Raises:
+        ValueError: if sizes differ.
+    """
+    fields: list[Any] = []
+    for name, values in zip(type(items[0])._fields, zip(*items, strict=True), strict=True):
+        if not isinstance(values[0], np.ndarray | np.generic | int | float):
+            fields.append(values)
+            continue
+        arrays = [np.asarray(value) for value in values]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) != 1:
+            raise ValueError(
+                f"all frames of one batch need one size, got {name} of {sorted(shapes)}: give each its own view"
+            )
+        fields.append(np.stack(arrays))
+    return type(items[0])(*fields)
+
+
+def as_tensors(batch: Any) -> Any:
+    """A batch of numpy arrays as one of tensors, sharing memory."""
+    return type(batch)(*(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch))
+
+
+class BatchStream(IterableDataset[Any]):
+    """The endless stream of training batches, as numpy arrays.
+
+    In a DataLoader (``batch_size=None``) with W workers, worker w makes the batches start + w, start + w + W, ...; as
+    the loader takes one batch from each worker in turn, they arrive in order of their numbers.
+
+    Args:
+        views: the kinds of batches and how often each comes.
+        seed: seed of the choice of views and of the augmentation.
+        start: number of the first batch.
+        stop: number of the batch after the last; None for no end.
+        rank: this process among `world_size` training processes; it takes the batches with number % world_size == rank.
+        world_size: number of training processes.
+
+    Raises:
+        ValueError: without any view.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[BatchSource],
+        *,
+        seed: int,
+        start: int = 0,
+        stop: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if not views:
+            raise ValueError("a stream needs at least one view")
+        self.views = tuple(views)
+        self.seed, self.start, self.stop = seed, start, stop
+        self.rank, self.world_size = rank, world_size
+        weights = np.array([view.probability for view in self.views])
+        self._thresholds = np.cumsum(weights / weights.sum())
+        self._largest_batch = max(view.batch_size for view in self.views)
+
+    def view_number(self, batch_number: int) -> int:
+        """Which view batch `batch_number` comes from."""
+        draw = np.random.default_rng([_VIEW_STREAM, self.seed, batch_number]).random()
+        return min(int(np.searchsorted(self._thresholds, draw, side="right")), len(self.views) - 1)
+
+    def batch(self, batch_number: int) -> Any:
+        """Makes batch `batch_number`, the same one each time."""
+        view = self.views[self.view_number(batch_number)]
+        return view.batch(batch_number * self._largest_batch, self.seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        number = self.start + first * self.world_size + self.rank
+        while self.stop is None or number < self.stop:
+            yield self.batch(number)
+            number += step * self.world_size
+
+
+@dataclass(frozen=True)
+class ValidationPart:
+    """A fixed part of the validation set.
+
+    Attributes:
+        samples: where the samples come from.
+        target: see `View`; its generator depends on the number of the sample alone.
+        count: the samples 0 .. count - 1 are used, without augmentation.
+        batch_size: items in a batch.
+        missing_depth_label: see `View`.
+    """
+
+    samples: SampleSource
+    target: Target
+    count: int
+    batch_size: int = 8
+    missing_depth_label: int | None = UNKNOWN
+
+    def item(self, index: int) -> Any:
+        """Item number `index`."""
+        rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
+        return finished(self.samples.sample(index), self.target, self.missing_depth_label, rng)
+
+
+class ValidationBatches(Dataset[Any]):
+    """Makes the batches of the validation parts.
+
+    Args:
+        parts: the parts, one after the other.
+    """
+
+    def __init__(self, parts: Sequence[ValidationPart]) -> None:
+        self.slices = [
+            (part, first, min(first + part.batch_size, part.count))
+            for part in parts
+            for first in range(0, part.count, part.batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, index: int) -> Any:
+        part, first, last = self.slices[index]
+        return stacked([part.item(number) for number in range(first, last)])
+
+
+class TrainingData(L.LightningDataModule):
+    """Training stream and fixed validation set for the Lightning trainer, with exact resume.
+
+    Args:
+        views: the kinds of training batches.
+        validation: fixed validation samples; may be empty.
+        seed: seed of the stream.
+        workers: loader processes (0: make batches in the training process).
+        prefetch: batches that each worker prepares ahead.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[BatchSource],
+        validation: Sequence[ValidationPart] = (),
+        *,
+        seed: int = 0,
+        workers: int = 1,
+        prefetch: int = 4,
+    ) -> None:
+        super().__init__()
+        self.views, self.validation = tuple(views), tuple(validation)
+        self.seed, self.workers, self.prefetch = seed, workers, prefetch
+        self._start = 0
+        self._trained_before = 0
+        self._validation_batches: list[Any] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that a run folder records about the data; the number of workers changes nothing."""
+        return {
+            "seed": self.seed,
+            "views": [view.describe() for view in self.views],
+            "validation": [described(part) for part in self.validation],
+        }
+
+    def _batches_trained(self) -> int:
+        """Batches per process since the run began, as Lightning's loop counts them (also across restarts)."""
+        return 0 if self.trainer is None else int(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready)
+
+    def next_batch_number(self) -> int:
+        """Number of the first batch that has not been trained on."""
+        world_size = 1 if self.trainer is None else self.trainer.world_size
+        return self._start + (self._batches_trained() - self._trained_before) * world_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position in the stream, for the checkpoint."""
+        return {"next_batch": self.next_batch_number(), "seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the position from a checkpoint."""
+        self._start = int(state_dict["next_batch"])
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The stream from the current position on."""
+        self._trained_before = self._batches_trained()
+        trainer = self.trainer
+        stream = BatchStream(
+            self.views,
+            seed=self.seed,
+            start=self._start,
+            rank=0 if trainer is None else trainer.global_rank,
+            world_size=1 if trainer is None else trainer.world_size,
+        )
+        return batch_loader(stream, self.workers, self.prefetch, self.seed)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The validation batches of this process (every world_size-th one), made once and kept."""
+        if not self.validation:
+            return []
+        if self._validation_batches is None:
+            # In a worker, so that the training process itself never starts the renderer's threads before it forks.
+            batches = ValidationBatches(self.validation)
+            self._validation_batches = list(batch_loader(batches, min(self.workers, 1), self.prefetch, self.seed))
+        trainer = self.trainer
+        rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        return batch_loader(_Kept(self._validation_batches[rank::world_size]), 0, self.prefetch, self.seed)
+
+
+class _Kept(Dataset[Any]):
+    def __init__(self, batches: Sequence[Any]) -> None:
+        self.batches = list(batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.batches[index]
+
+
+class _Loader(DataLoader[Any]):
+    """Makes tensors of what arrives, in the receiving process."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return map(as_tensors, super().__iter__())
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def batch_loader(dataset: Dataset[Any], workers: int, prefetch: int, seed: int) -> DataLoader[Any]:
+    """A loader of ready batches.
+
+    Args:
+        dataset: gives batches of numpy arrays (or tensors).
+        workers: processes; 0 makes them in this one.
+        prefetch: batches that each worker prepares ahead.
+        seed: of the loader's own generator.
+    """
+    # An own generator: making an iterator must not draw from the global one, whose state is part of a checkpoint.
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "collate_fn": _unchanged}
+    if workers:
+        options |= {
+            "num_workers": workers,
+            "prefetch_factor": prefetch,
+            "persistent_workers": True,
+            "multiprocessing_context": "fork",
+            "worker_init_fn": prepare_worker,
+        }
+    return _Loader(dataset, batch_size=None, **options)

@@ -1,0 +1,138 @@
+"""Collects the hands, objects and background of one scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from graspcut.frames.camera import Camera
+from graspcut.synth.hands.flesh import forearm_axis, hand_primitives
+from graspcut.synth.hands.grasp import Grasp
+from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose
+from graspcut.synth.objects.catalogue import HeldObject, draw_kind, transform_rows
+from graspcut.synth.objects.signed_distance import ROW
+from graspcut.synth.rendering.culling import OBJECT_COLUMNS
+from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
+from graspcut.synth.rendering.ray_casting import SceneGeometry
+from graspcut.synth.scenes.config import SceneConfig
+from graspcut.synth.scenes.surfaces import Surfaces
+
+
+@dataclass(frozen=True)
+class PlacedHand:
+    """A hand in camera coordinates.
+
+    Attributes:
+        joints_mm: float64 (21, 3).
+        radii_mm: float64 (21,) flesh around each joint.
+        instance: Instance id.
+        right: True for a right hand.
+    """
+
+    joints_mm: Float64Array
+    radii_mm: Float64Array
+    instance: int
+    right: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a camera can see.
+
+    Attributes:
+        geometry: What rays hit, depth camera coordinates.
+        surfaces: Labels and looks.
+        hands: The hands, in the order of the instance table.
+    """
+
+    geometry: SceneGeometry
+    surfaces: Surfaces
+    hands: tuple[PlacedHand, ...]
+
+
+class SceneBuilder:
+    """Collects the parts of one scene, in the coordinates of the depth camera.
+
+    Args:
+        rng: Source of all choices.
+        config: How often things occur.
+        camera: The depth camera.
+    """
+
+    def __init__(self, rng: np.random.Generator, config: SceneConfig, camera: Camera) -> None:
+        self.rng = rng
+        self.config = config
+        self.camera = camera
+        self.surfaces = Surfaces()
+        self.primitives: list[Float64Array] = []
+        self.rows: list[Float64Array] = []
+        self.objects: list[list[float]] = []
+        self.hands: list[PlacedHand] = []
+        self.elbows: list[Float64Array] = []
+        self.elbow_radius = 35.0
+        # Spheres that stand for hands and objects when something must not touch them.
+        self.points: list[Float64Array] = []
+        self.radii: list[Float64Array] = []
+
+    def kind(self) -> str:
+        """Name of the next object's kind."""
+        return draw_kind(self.rng, held_out=self.config.held_out_kinds)
+
+    def add_object(self, held: HeldObject, rows: Float64Array, centre: Float64Array, first_surface: int) -> None:
+        """Add a sphere-traced object whose rows are in camera coordinates already."""
+        start = sum(len(r) for r in self.rows)
+        self.rows.append(rows)
+        self.objects.append(
+            [start, start + len(rows), *centre, held.bound_mm, held.bump_mm, held.bump_wavelength_mm, first_surface]
+        )
+
+    def guard(self, centre: Float64Array, radius: float) -> None:
+        """Remember a sphere that background objects must not touch."""
+        self.points.append(centre[None])
+        self.radii.append(np.array([radius]))
+
+    def add_hand(
+        self, pose: HandPose, grasp: tuple[Grasp, HeldObject] | None, matrix: Float64Array, place: Float64Array
+    ) -> None:
+        """Add a hand and what it holds by an orthogonal `matrix` (mirroring for right hands) and a translation."""
+        rng = self.rng
+        right = bool(np.linalg.det(matrix) < 0)
+        base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand")
+        sleeved = rng.random() < self.config.sleeve
+        start = rng.uniform(0.02, 0.8) if sleeved else 2.0
+        primitives = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, rng.uniform(2, 14))
+        self.primitives.append(transform_flesh(primitives, matrix, place))
+        joints = pose.joints_mm @ matrix.T + place
+        shape = pose.shape
+        radii = np.concatenate([[shape[WRIST_RADIUS]], shape[SHAPE_RADIUS : SHAPE_RADIUS + 20]])
+        self.hands.append(PlacedHand(joints, radii, identity, right))
+        self.points.append(joints)
+        self.radii.append(radii)
+        arm, arm_radii = forearm_axis(shape, pose.pose)
+        middle = arm @ matrix.T + place
+        self.elbows.append(middle[2])
+        self.elbow_radius = float(arm_radii[2]) + 8
+        self.guard(middle[1], float(arm_radii[1]) + 12)
+        if grasp is not None:
+            held_grasp, held = grasp
+            first, _ = self.surfaces.add_object(held)
+            centre = matrix @ held_grasp.centre_mm + place
+            self.add_object(held, transform_rows(held_grasp.rows, matrix, place), centre, first)
+            self.guard(centre, held.bound_mm * 0.8)
+
+    def clear_of_others(self, centre: Float64Array, radius: float) -> bool:
+        """Whether a sphere touches none of the guarded ones."""
+        return all(
+            bool(np.all(np.linalg.norm(p - centre, axis=1) - r > radius))
+            for p, r in zip(self.points, self.radii, strict=True)
+        )
+
+    def finish(self) -> Scene:
+        """Join the arrays."""
+        geometry = SceneGeometry(
+            primitives=np.concatenate(self.primitives) if self.primitives else np.zeros((0, PRIMITIVE_ROW)),
+            components=np.ascontiguousarray(np.concatenate(self.rows)) if self.rows else np.zeros((0, ROW)),
+            objects=np.array(self.objects, np.float64) if self.objects else np.zeros((0, OBJECT_COLUMNS)),
+        )
+        return Scene(geometry, self.surfaces, tuple(self.hands))

@@ -1,0 +1,38 @@
+"""How often things occur in a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """How often things occur. Chances are 0..1.
+
+    Attributes:
+        held_out_kinds: Draw held objects from the kinds kept out of training instead of the training kinds.
+        nothing: Chance of a frame with neither hand nor object.
+        object_only: Chance of an object without a hand.
+        hand_only: Chance that a hand holds nothing.
+        two_hands: Chance of a second hand.
+        sleeve: Chance of a sleeve.
+        nearest_mm: Smallest distance of the hand from the camera.
+        farthest_mm: Largest distance.
+        background_none: Chance of no background at all.
+        table: Chance of a table with clutter, when there is a background.
+        person: Chance of a person behind, when there is a background.
+        wall: Chance of a wall, when there is a background.
+    """
+
+    held_out_kinds: bool = False
+    nothing: float = 0.02
+    object_only: float = 0.04
+    hand_only: float = 0.2
+    two_hands: float = 0.16
+    sleeve: float = 0.5
+    nearest_mm: float = 215.0
+    farthest_mm: float = 1100.0
+    background_none: float = 0.3
+    table: float = 0.5
+    person: float = 0.45
+    wall: float = 0.35

@@ -289,8 +289,8 @@ def run_all(work: Path, results: Results, budget: Budget, start: Path | None) ->
     """
     trained = budget.batch * budget.steps // budget.epochs
     all_images = trained + budget.batch * budget.fine_steps // budget.epochs
-    windows = SynthConfig(colour=False, focal_jitter=0.1, window=WINDOW)
-    whole = SynthConfig(colour=False, held_out_kinds=True)
+    windows = SynthConfig(profile="v1", colour=False, focal_jitter=0.1, window=WINDOW)
+    whole = SynthConfig(profile="v1", colour=False, held_out_kinds=True)
     pool = open_pool(work / f"training-{all_images}", FrameGenerator(windows, TRAINING_SEED), all_images)
     tests = open_pool(work / f"test-{budget.test_frames}", FrameGenerator(whole, TEST_SEED), budget.test_frames)
     print(f"rendered {all_images} windows and {budget.test_frames} frames", flush=True)

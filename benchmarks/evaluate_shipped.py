@@ -113,7 +113,7 @@ def synthetic_set(cache: Path, size: tuple[int, int], count: int, workers: int) 
     width, height = size
     folder = cache / f"{width}x{height}-{count}"
     if not (folder / "dataset.json").exists():
-        config = SynthConfig(width=width, height=height, held_out_kinds=True, colour=False)
+        config = SynthConfig(width=width, height=height, profile="v1", held_out_kinds=True, colour=False)
         generate_dataset(config, seed=TEST_SEED, count=count, out=folder, workers=workers)
     return DatasetReader(folder)
 

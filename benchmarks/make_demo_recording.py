@@ -40,7 +40,7 @@ def make_demo_recording(folder: Path, *, count: int, seed: int, width: int, heig
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "label").mkdir(parents=True)
-    config = SynthConfig(width=width, height=height, held_out_kinds=True, colour=False)
+    config = SynthConfig(width=width, height=height, profile="v1", held_out_kinds=True, colour=False)
     generator = FrameGenerator(config, seed)
     index = 0
     with RecordingWriter(folder, config.camera(), UNIT_MM) as writer:

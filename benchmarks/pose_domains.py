@@ -55,12 +55,13 @@ def accept_target(joints_mm: NDArray[np.float32], _: bool) -> bool:
 def configuration(domain: str, test: bool, part: int) -> SynthConfig:
     """What is rendered for a domain."""
     if domain == "source":
-        return SynthConfig(sensor="ideal", colour=False, window=WINDOW, scene=BARE, cut_background=0.0)
+        return SynthConfig(profile="v1", sensor="ideal", colour=False, window=WINDOW, scene=BARE, cut_background=0.0)
     if domain == "target":
-        return SynthConfig(sensor="kinect", colour=False, window=WINDOW, scene=MIXED, cut_background=0.0)
+        return SynthConfig(profile="v1", sensor="kinect", colour=False, window=WINDOW, scene=MIXED, cut_background=0.0)
     sensors: tuple[SensorName, ...] = ("sr300", "kinect", "sr300", "ideal")
     sensor = sensors[part % 4] if not test else "sr300"
     return SynthConfig(
+        profile="v1",
         sensor=sensor,
         colour=False,
         window=WINDOW,

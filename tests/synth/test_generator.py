@@ -21,8 +21,9 @@ from graspcut.synth.objects.catalogue import HELD_OUT_KINDS, TRAINING_KINDS
 from graspcut.synth.scenes.scene import SceneConfig, sample_scene
 from graspcut.synth.scenes.surfaces import Surfaces
 
-SMALL = SynthConfig(width=160, height=120)
-IDEAL = SynthConfig(width=160, height=120, sensor="ideal", cut_background=0.0, colour=False)
+# The first version's close-ups; the other kinds of scene have their own tests.
+SMALL = SynthConfig(width=160, height=120, profile="v1")
+IDEAL = SynthConfig(width=160, height=120, profile="v1", sensor="ideal", cut_background=0.0, colour=False)
 
 
 @cache
@@ -61,7 +62,9 @@ def test_a_frame_depends_on_configuration_seed_and_index_alone() -> None:
     assert digest(FrameGenerator(SMALL, 8)[0]) != digest(here[0])
 
 
-@pytest.mark.parametrize("config", [SMALL, SynthConfig(width=160, height=120, sensor="kinect", window=(96, 80))])
+@pytest.mark.parametrize(
+    "config", [SMALL, SynthConfig(width=160, height=120, profile="v1", sensor="kinect", window=(96, 80))]
+)
 def test_labels_instances_and_parts_say_the_same(config: SynthConfig) -> None:
     seen = set()
     for frame in frames(config, 1, 25):
@@ -126,11 +129,11 @@ def test_held_out_kinds_and_training_kinds_never_meet() -> None:
         kinds = set()
         config = SceneConfig(held_out_kinds=held_out, hand_only=0.0, object_only=0.2)
         for seed in range(60):
-            scene = sample_scene(np.random.default_rng(seed), SMALL.camera(), config)
+            scene = sample_scene(np.random.default_rng(seed), SMALL.camera(), config, "v1")
             kinds |= {i.name for i in scene.surfaces.instances if i.label == OBJECT}
         assert kinds <= set(allowed)
         assert len(kinds) >= (20 if not held_out else len(HELD_OUT_KINDS))
-    generator = FrameGenerator(SynthConfig(width=32, height=24, held_out_kinds=True, colour=False), 0)
+    generator = FrameGenerator(SynthConfig(width=32, height=24, profile="v1", held_out_kinds=True, colour=False), 0)
     names = {i.name for index in range(30) for i in generator[index].instance_table if i.label == OBJECT}
     assert names and names <= set(HELD_OUT_KINDS)
 
@@ -139,7 +142,7 @@ def test_scenes_occur_as_often_as_configured() -> None:
     config = SceneConfig(nothing=0.15, object_only=0.2, hand_only=0.4, two_hands=0.5)
     count, tally = 400, {"nothing": 0, "object only": 0, "hand only": 0, "two hands": 0, "hands": 0, "held": 0}
     for seed in range(count):
-        instances = sample_scene(np.random.default_rng(seed), SMALL.camera(), config).surfaces.instances
+        instances = sample_scene(np.random.default_rng(seed), SMALL.camera(), config, "v1").surfaces.instances
         hands = sum(i.label == HAND for i in instances)
         objects = len(instances) - hands
         tally["nothing"] += not instances
@@ -184,7 +187,7 @@ def test_the_colour_camera_stands_beside_and_shows_what_the_labels_say(monkeypat
         return label, instance, part, colour, stripes
 
     monkeypatch.setattr(Surfaces, "columns", coded)
-    generator = FrameGenerator(SynthConfig(sensor="ideal", cut_background=0.0), 2)
+    generator = FrameGenerator(SynthConfig(profile="v1", sensor="ideal", cut_background=0.0), 2)
     right = total = inner_right = inner_total = hidden = 0
     for index in range(12):
         labelled = generator[index]
@@ -235,8 +238,8 @@ def test_focal_jitter_and_background_cut_do_what_they_say() -> None:
     assert len(set(focal)) == 12
     assert np.all(np.abs(np.log(focal / SMALL.camera().fx * 160 / 64)) <= 0.35 + 1e-9)
     scene = SceneConfig(background_none=0.0, wall=1.0, nothing=0.0)
-    kept = SynthConfig(width=64, height=48, sensor="ideal", colour=False, cut_background=0.0, scene=scene)
-    cut = SynthConfig(width=64, height=48, sensor="ideal", colour=False, cut_background=1.0, scene=scene)
+    kept = SynthConfig(width=64, height=48, profile="v1", sensor="ideal", colour=False, cut_background=0.0, scene=scene)
+    cut = SynthConfig(width=64, height=48, profile="v1", sensor="ideal", colour=False, cut_background=1.0, scene=scene)
     removed = 0
     for a, b in zip(frames(kept, 5, 12), frames(cut, 5, 12), strict=True):
         gone = (a.frame.depth_mm > 0) & (b.frame.depth_mm == 0)

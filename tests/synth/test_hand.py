@@ -177,7 +177,9 @@ def test_a_left_hand_shows_its_thumb_on_the_left_when_its_palm_faces_the_camera(
 def test_hands_of_scenes_are_named_after_their_side() -> None:
     found = set()
     for seed in range(40):
-        scene = sample_scene(np.random.default_rng(seed), CAMERA, SceneConfig(two_hands=0.5, nothing=0, object_only=0))
+        scene = sample_scene(
+            np.random.default_rng(seed), CAMERA, SceneConfig(two_hands=0.5, nothing=0, object_only=0), "v1"
+        )
         names = {instance.id: instance.name for instance in scene.surfaces.instances}
         for hand in scene.hands:
             joints = dict(zip(JOINT_NAMES, hand.joints_mm - hand.joints_mm[0], strict=True))

@@ -70,7 +70,7 @@ def one_object(rows: Array, centre: Array, bound: float, surface: int) -> SceneG
 def test_culling_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     config = SceneConfig(background_none=0.0, nearest_mm=180.0, two_hands=0.5, table=0.7, person=0.7)
-    scene = sample_scene(rng, CAMERA, config).geometry
+    scene = sample_scene(rng, CAMERA, config, "v1").geometry
     assert len(scene.primitives) > 20
     primitives_only = SceneGeometry(scene.primitives, NO_ROWS, NO_OBJECTS)
     for found, expected in zip(render(primitives_only, CAMERA), trace_everything(primitives_only, CAMERA), strict=True):

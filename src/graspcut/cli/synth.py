@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli.options import Size, parse_size
+from graspcut.synth.scenes.config import ProfileName
 from graspcut.synth.sensors.names import SensorName
 
 
@@ -19,6 +20,7 @@ def synth(
     seed: int = 0,
     workers: int = 0,
     sensor: SensorName = "sr300",
+    profile: ProfileName = "v2",
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:
@@ -30,6 +32,7 @@ def synth(
         size: Width and height in pixels.
         seed: The same seed gives the same frames; frames 0 to 99 are those of a run of 100.
         workers: Processes that render; 0 for one on each core. The frames do not depend on it.
+        profile: v2 shows close-ups and rooms; v1 makes the frames of the first version again.
         sensor: Whose errors the depth has; ideal has none.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
@@ -39,7 +42,9 @@ def synth(
     from graspcut.synth.generator import SynthConfig
 
     width, height = parse_size(size)
-    config = SynthConfig(width=width, height=height, sensor=sensor, held_out_kinds=held_out, colour=colour)
+    config = SynthConfig(
+        width=width, height=height, profile=profile, sensor=sensor, held_out_kinds=held_out, colour=colour
+    )
     with frame_progress("rendering") as progress:
         generate_dataset(config, seed=seed, count=count, out=out, workers=workers, progress=progress)
     print(f"{count} frame(s): {out}")

@@ -247,7 +247,9 @@ class _Network:
             return path
         exact, description = self._file("fp32").read_bytes(), describe_graph(self._title, precision)
         if precision == "int8":
-            generator = FrameGenerator(SynthConfig(width=320, height=240, colour=False), _CALIBRATION_SEED)
+            generator = FrameGenerator(
+                SynthConfig(width=320, height=240, profile="v1", colour=False), _CALIBRATION_SEED
+            )
             frames = (generator[index] for index in range(_CALIBRATION_FRAMES))
             path.write_bytes(graphs.quantized(exact, calibration_inputs(frames), description, runs_in_int8))
         else:

@@ -131,7 +131,7 @@ def folder_speed(
         raise ValueError(f"frames is {frames}, expected 1 or more")
     from graspcut.synth.generator import FrameGenerator, SynthConfig
 
-    config = SynthConfig(width=width, height=height, colour=False)
+    config = SynthConfig(width=width, height=height, profile="v1", colour=False)
     generator = FrameGenerator(config, _SEED)
     with tempfile.TemporaryDirectory(prefix="graspcut-speed-") as temporary:
         folder = Path(temporary) / "frames"

@@ -16,6 +16,7 @@ from graspcut.labels import BACKGROUND
 from graspcut.synth.kernels.compiling import discard_stale_cache, loop
 from graspcut.synth.rendering import colour_camera as colour_module
 from graspcut.synth.rendering.ray_casting import RenderedView, render
+from graspcut.synth.scenes.config import PROFILES, ProfileName
 from graspcut.synth.scenes.scene import PlacedHand, Scene, SceneConfig, sample_scene
 from graspcut.synth.sensors.config import SensorConfig
 from graspcut.synth.sensors.depth_sensor import simulate
@@ -32,6 +33,7 @@ class SynthConfig:
     Attributes:
         width: Width of the frames in pixels.
         height: Height in pixels.
+        profile: Version of the renderer: "v1" makes the frames of the first version again, "v2" shows more places.
         sensor: Preset of the depth sensor, one of `sensors.names.SENSOR_NAMES`.
         vary_sensor: Draw the strength of every sensor effect anew for each frame; otherwise the preset's own values.
         held_out_kinds: Held objects are of the kinds kept out of training.
@@ -46,6 +48,7 @@ class SynthConfig:
 
     width: int = 320
     height: int = 240
+    profile: ProfileName = "v2"
     sensor: SensorName = "sr300"
     vary_sensor: bool = True
     held_out_kinds: bool = False
@@ -57,6 +60,8 @@ class SynthConfig:
 
     def __post_init__(self) -> None:
         sensor_preset(self.sensor)
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile {self.profile!r} is unknown; known profiles: {', '.join(PROFILES)}")
         if self.width < 16 or self.height < 16:
             raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
@@ -181,17 +186,25 @@ class FrameGenerator:
             scale = float(np.exp(np.clip(rng.normal(0, config.focal_jitter), -0.35, 0.35)))
             camera = replace(camera, fx=camera.fx * scale, fy=camera.fy * scale)
         scene_config = replace(config.scene, held_out_kinds=config.held_out_kinds)
-        scene = sample_scene(rng, camera, scene_config)
+        if config.profile == "v1":
+            scene = sample_scene(rng, camera, scene_config, "v1")
+            sensor = None
+        else:
+            sensor = _sensor(config, rng)
+            scene = sample_scene(rng, camera, scene_config, config.profile, sensor.far_mm)
         if config.window is not None:
             camera = _window(camera, config.window, scene.hands, rng)
-        return self._observe(rng, scene, camera, f"{index:06d}")
+        return self._observe(rng, scene, camera, sensor, f"{index:06d}")
 
-    def _observe(self, rng: np.random.Generator, scene: Scene, camera: Camera, name: str) -> LabelledFrame:
+    def _observe(
+        self, rng: np.random.Generator, scene: Scene, camera: Camera, sensor: SensorConfig | None, name: str
+    ) -> LabelledFrame:
         config = self.config
         clean, surface = render(scene.geometry, camera, _views.get("depth", camera))
         _fold(rng, clean, surface, scene, camera)
         label, instance, part, colours, stripes = scene.surfaces.columns()
-        sensor = _sensor(config, rng)
+        if sensor is None:
+            sensor = _sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))
         if rng.random() < config.cut_background:
             self._cut(rng, depth, source, clean[label[surface] != BACKGROUND])

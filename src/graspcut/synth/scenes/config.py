@@ -1,8 +1,14 @@
-"""How often things occur in a scene."""
+"""How often things occur in a scene, and which version of the renderer draws it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+# v1 makes the frames of the first version again, to the byte: close-ups alone. v2 shows the places and cameras that
+# people have. A profile that has been published never changes; what changes frames gets a new name.
+ProfileName = Literal["v1", "v2"]
+PROFILES: Final[tuple[ProfileName, ...]] = get_args(ProfileName)
 
 
 @dataclass(frozen=True)
@@ -10,9 +16,11 @@ class SceneConfig:
     """How often things occur. Chances are 0..1.
 
     Attributes:
+        room: Chance of a room without a hand (profile v2). What is neither this nor people at a table is a close-up, to
+            which all that follows belongs.
         held_out_kinds: Draw held objects from the kinds kept out of training instead of the training kinds.
         nothing: Chance of a frame with neither hand nor object.
-        object_only: Chance of an object without a hand.
+        object_only: Chance of an object without a hand; profile v2 calls it background, as nobody holds it.
         hand_only: Chance that a hand holds nothing.
         two_hands: Chance of a second hand.
         sleeve: Chance of a sleeve.
@@ -24,6 +32,7 @@ class SceneConfig:
         wall: Chance of a wall, when there is a background.
     """
 
+    room: float = 0.25
     held_out_kinds: bool = False
     nothing: float = 0.02
     object_only: float = 0.04

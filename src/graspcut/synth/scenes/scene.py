@@ -7,13 +7,33 @@ import numpy as np
 from graspcut.frames.camera import Camera
 from graspcut.synth.scenes.builder import PlacedHand, Scene, SceneBuilder
 from graspcut.synth.scenes.close_up import add_close_up
-from graspcut.synth.scenes.config import SceneConfig
+from graspcut.synth.scenes.config import ProfileName, SceneConfig
+from graspcut.synth.scenes.rooms import FARTHEST_MM, add_room
 
 __all__ = ["PlacedHand", "Scene", "SceneConfig", "sample_scene"]
 
 
-def sample_scene(rng: np.random.Generator, camera: Camera, config: SceneConfig) -> Scene:
-    """Draw a scene for a depth camera of the given view."""
+def sample_scene(
+    rng: np.random.Generator,
+    camera: Camera,
+    config: SceneConfig,
+    profile: ProfileName = "v2",
+    farthest_mm: float = FARTHEST_MM,
+) -> Scene:
+    """Draw a scene.
+
+    Args:
+        rng: Source of all choices.
+        camera: The depth camera.
+        config: How often things occur.
+        profile: Which version of the renderer draws it.
+        farthest_mm: How far the depth camera sees.
+    """
     builder = SceneBuilder(rng, config, camera)
-    add_close_up(builder)
+    if profile == "v1":
+        add_close_up(builder)
+    elif rng.random() < config.room:
+        add_room(builder, farthest_mm)
+    else:
+        add_close_up(builder)
     return builder.finish()

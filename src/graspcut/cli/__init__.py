@@ -10,7 +10,14 @@ FAILURE = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
-_EXTRAS = {"torch": "train", "lightning": "train", "onnx": "train", "tensorboard": "train", "openvino": "openvino"}
+_EXTRAS = {
+    "torch": "train",
+    "lightning": "train",
+    "onnx": "train",
+    "tensorboard": "train",
+    "openvino": "openvino",
+    "pymatting": "matting",
+}
 
 
 class UsageError(Exception):

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli.options import Size, parse_size
+from graspcut.cli.verbs import family
 from graspcut.synth.scenes.config import ProfileName
 from graspcut.synth.sensors.names import SensorName
 
@@ -48,3 +49,6 @@ def synth(
     with frame_progress("rendering") as progress:
         generate_dataset(config, seed=seed, count=count, out=out, workers=workers, progress=progress)
     print(f"{count} frame(s): {out}")
+
+
+APP = family("synth", synth)

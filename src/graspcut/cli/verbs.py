@@ -6,13 +6,14 @@ fast, and lets recording and generating data work on a machine without torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cyclopts import App, Group
 
 from graspcut.version import __version__
 
-_TASKS = ("See it work", "Segment", "Make data", "Train and measure", "Make it fast")
+_TASKS = ("See it work", "Segment", "Cut out", "Make data", "Train and measure", "Make it fast")
 
 
 class Verb(NamedTuple):
@@ -21,7 +22,7 @@ class Verb(NamedTuple):
     Attributes:
         name: What is typed: one word, or two ("train segmentation").
         task: The heading it is listed under.
-        target: "module:function" inside `graspcut.cli`.
+        target: "module:function" inside `graspcut.cli`, or "module:APP" of a verb with verbs below it (see `family`).
         help: First line for the list; further paragraphs for the verb's own help.
         example: Lines that can be typed as they are.
     """
@@ -69,9 +70,18 @@ VERBS = (
         "graspcut segment depth/*.png --depth-unit-mm 1 --focal-px 475 --out labels",
     ),
     Verb(
+        "foreground",
+        "Cut out",
+        "foreground:foreground",
+        "Estimate the foreground's colours, for putting it over something else.\n\n"
+        "Smooth where the foreground is transparent, unchanged where it is opaque. --separate also takes the "
+        "background out of half-transparent pixels, which is what a photograph needs.",
+        "graspcut foreground photo.png alpha.png --out foreground.png --separate",
+    ),
+    Verb(
         "synth",
         "Make data",
-        "synth:synth",
+        "synth:APP",
         "Render labelled frames into a dataset folder.\n\n"
         "The same seed gives the same bytes, whatever the number of workers. A stopped command continues.",
         "graspcut synth --count 1000 --out frames --seed 7 --workers 2",
@@ -102,6 +112,14 @@ VERBS = (
         "graspcut evaluate pose --predictions results.txt --groundtruth truth.txt",
     ),
     Verb(
+        "evaluate matting",
+        "Train and measure",
+        "evaluate_matting:matting",
+        "Score alpha mattes: SAD, MSE, gradient and connectivity error.\n\n"
+        "Per image and as means, over the unknown pixels (128) of the trimaps. Files belong together by name.",
+        "graspcut evaluate matting --predictions mattes --alpha alpha --trimap trimap",
+    ),
+    Verb(
         "export",
         "Make it fast",
         "export:export",
@@ -128,6 +146,37 @@ _GROUP_HELP = {
 }
 
 
+def family(name: str, function: Callable[..., object]) -> App:
+    """A verb with verbs below it: `graspcut synth` renders frames, `graspcut synth matting` something else.
+
+    Args:
+        name: The verb.
+        function: What it does when no verb follows.
+    """
+    own = next(verb for verb in VERBS if verb.name == name)
+    app = App(name=name, help=own.help, help_format="plaintext", help_epilogue=_example(own))
+    app.default(function)
+    for verb in VERBS:
+        if verb.name.startswith(f"{name} "):
+            _add(app, verb, Group("Other data"))
+    return app
+
+
+def _add(parent: App, verb: Verb, group: Group | None) -> None:
+    parent.command(
+        f"graspcut.cli.{verb.target}",
+        name=verb.name.split()[-1],
+        group=group,
+        help=verb.help,
+        help_format="plaintext",
+        help_epilogue=_example(verb),
+    )
+
+
+def _example(verb: Verb) -> str:
+    return "Example:\n\n" + "\n".join(f"  {line}" for line in verb.example.splitlines())
+
+
 def build_app() -> App:
     """The command line with all verbs, none of them imported yet."""
     app = App(
@@ -142,20 +191,18 @@ def build_app() -> App:
     parents: dict[str, App] = {}
     for verb in VERBS:
         *first, last = verb.name.split()
+        if first and first[0] not in _GROUP_HELP:
+            continue  # below a verb, see `family`
+        if verb.target.endswith(":APP"):
+            app.command(f"graspcut.cli.{verb.target}", name=last, group=tasks[verb.task], help=verb.help)
+            continue
         parent = app
         if first:
             parent = parents.get(first[0]) or parents.setdefault(
                 first[0],
                 App(name=first[0], help=_GROUP_HELP[first[0]], help_format="plaintext", group=tasks[verb.task]),
             )
-        parent.command(
-            f"graspcut.cli.{verb.target}",
-            name=last,
-            group=None if first else tasks[verb.task],
-            help=verb.help,
-            help_format="plaintext",
-            help_epilogue="Example:\n\n" + "\n".join(f"  {line}" for line in verb.example.splitlines()),
-        )
+        _add(parent, verb, None if first else tasks[verb.task])
     for name, group in parents.items():
         child = next(verb.name for verb in VERBS if verb.name.startswith(f"{name} "))
         group.help_epilogue = f"Options of each: graspcut {child} --help"

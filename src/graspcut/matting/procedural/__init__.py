@@ -1,0 +1,1 @@
+"""Foregrounds with exact alpha and backgrounds, drawn by rules: training data where there are no photographs."""

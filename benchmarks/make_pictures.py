@@ -1,0 +1,60 @@
+"""Makes the pictures of README and docs from the bundled recording and the shipped weights.
+
+    python benchmarks/make_pictures.py
+
+Writes docs/pictures/segmentation.png (depth, labels found, true labels of three frames) and docs/pictures/failure.png
+(the same of the frame with the lowest object IOU). The recording is rendered, so nobody's picture is shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut import Segmenter
+from graspcut.draw import contact_sheet, depth_to_colour, overlay, write_image_atomically
+from graspcut.frames.images import read_single_channel
+from graspcut.frames.recording import Recording
+from graspcut.labels import OBJECT
+from graspcut.segmentation.metrics import ConfusionCounts
+
+PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+SHOWN = 3
+
+
+def main() -> None:
+    """Segments all frames, sorts them by object IOU, and draws."""
+    from graspcut.segmentation.demo import demo_recording_folder
+
+    folder = demo_recording_folder()
+    segmenter = Segmenter.load()
+    scored: list[tuple[float, str, list[NDArray[np.uint8]]]] = []
+    for frame in Recording(folder):
+        truth = read_single_channel(folder / "label" / f"{frame.name}.png", what="label map")
+        labels = segmenter(frame).labels
+        if not (truth == OBJECT).any():
+            continue
+        counts = ConfusionCounts()
+        counts.add(truth, labels)
+        pictures = [depth_to_colour(frame.depth_mm), overlay(frame.depth_mm, labels), overlay(frame.depth_mm, truth)]
+        scored.append((counts.scores().object_iou, frame.name, pictures))
+    scored.sort(key=lambda entry: -entry[0])
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    # Good, usual and worse ones: the best frames alone would promise too much.
+    chosen = [scored[len(scored) * quarter // 4] for quarter in range(SHOWN)]
+    for name, entries in (("segmentation", chosen), ("failure", scored[-1:])):
+        images = [picture for _, _, pictures in entries for picture in pictures]
+        titles = [
+            title
+            for iou, frame_name, _ in entries
+            for title in (f"depth {frame_name}", f"found, object IOU {100 * iou:.0f}", "true labels")
+        ]
+        path = PICTURES / f"{name}.png"
+        write_image_atomically(path, contact_sheet(images, 3, titles))
+        print(f"{path.relative_to(PICTURES.parent.parent)}: {path.stat().st_size / 1000:.0f} KB")
+
+
+if __name__ == "__main__":
+    main()

@@ -66,7 +66,7 @@ def accuracy(predicted: NDArray[np.uint8], parts: NDArray[np.uint8]) -> tuple[fl
 
 
 def train_parts(arguments: argparse.Namespace) -> None:
-    """Train f_s; losses are taken at every second pixel, of another phase at each step, for a quarter of the cost."""
+    """Train f_s; losses are taken at every fourth, later every second row and column, others at each step."""
     rng = np.random.default_rng(arguments.seed)
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
@@ -101,10 +101,11 @@ def train_parts(arguments: argparse.Namespace) -> None:
             group["lr"] = rate
         batch = [training_sample(crops, rng, all_views=arguments.all_views) for _ in range(arguments.batch)]
         image = torch.from_numpy(np.stack([sample.crop for sample in batch]))[:, None]
-        down, right = int(rng.integers(2)), int(rng.integers(2))
-        target = torch.from_numpy(np.stack([sample.parts[down::2, right::2] for sample in batch]))
+        stride = 4 if seconds < 0.8 * arguments.seconds else 2
+        down, right = int(rng.integers(stride)), int(rng.integers(stride))
+        target = torch.from_numpy(np.stack([sample.parts[down::stride, right::stride] for sample in batch]))
         with torch.autocast("cpu", torch.bfloat16):
-            logits = network(contrast(image), 2, (down, right))
+            logits = network(contrast(image), stride, (down, right))
         loss = part_loss(logits.float(), target)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

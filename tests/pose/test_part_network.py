@@ -41,6 +41,9 @@ def test_every_patch_gives_its_pixel() -> None:
     assert dense.shape == (1, 20, 48, 48)
     fast = network.forward_padded(padded, output_stride=2)
     assert fast.shape == (1, 20, 24, 24)
+    plain = network.forward_padded(padded, output_stride=4)
+    assert plain.shape == (1, 20, 12, 12)
+    torch.testing.assert_close(plain, dense[:, :, ::4, ::4], rtol=0, atol=1e-12)
     for row, column in [(0, 0), (47, 47), (5, 0), (13, 29), (46, 7)]:
         alone = strided(network, padded[:, :, row : row + 32, column : column + 32])[0, :, 0, 0]
         torch.testing.assert_close(dense[0, :, row, column], alone, rtol=0, atol=1e-12)
@@ -56,10 +59,9 @@ def test_padding_and_shift() -> None:
     dense = network(image)
     padded = nn.functional.pad(image, (15, 16, 15, 16))
     torch.testing.assert_close(dense, network.forward_padded(padded))
-    for down in (0, 1):
-        for right in (0, 1):
-            fast = network(image, 2, (down, right))
-            torch.testing.assert_close(fast, dense[:, :, down::2, right::2], rtol=1e-4, atol=1e-5)
+    for stride, down, right in [(2, 0, 0), (2, 1, 0), (2, 0, 1), (4, 3, 1), (4, 0, 2)]:
+        fast = network(image, stride, (down, right))
+        torch.testing.assert_close(fast, dense[:, :, down::stride, right::stride], rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="output stride 3"):
         network(image, 3)
 

@@ -57,29 +57,30 @@ class PartNetwork(nn.Module):
         Args:
             image: (n, 1, H, W) float32, the crop after local contrast normalisation, where background far from the hand
                 is 0.
-            output_stride: 1 for a class at every pixel; 2 for every second row and column, which costs a quarter.
-            shift: With stride 2, which rows and columns: the output at (i, j) belongs to pixel (2 i + shift[0],
-                2 j + shift[1]).
+            output_stride: 1 for a class at every pixel; 2 for every second row and column at a quarter of the price; 4
+                for the plain strided network, which is enough for training when the shift is another at each step.
+            shift: With stride 2 or 4, which rows and columns: the output at (i, j) belongs to pixel
+                (stride i + shift[0], stride j + shift[1]).
 
         Returns:
-            (n, classes, H, W), or half of each size at stride 2.
+            (n, classes, H / stride, W / stride).
         """
-        if output_stride not in (1, 2):
-            raise ValueError(f"output stride {output_stride} came; expected 1 (48x48) or 2 (24x24).")
+        if output_stride not in (1, 2, 4):
+            raise ValueError(f"output stride {output_stride} came; expected 1 (48x48), 2 (24x24) or 4 (12x12).")
         down, right = shift
         padded = functional.pad(image, (_BEFORE - right, _AFTER + right, _BEFORE - down, _AFTER + down))
         return self.forward_padded(padded, output_stride)
 
     def forward_padded(self, padded: Tensor, output_stride: int = 1) -> Tensor:
         """The same without padding: (n, 1, H + 31, W + 31) in, every 32x32 patch gives one pixel."""
-        # The first pooling alone decides the output stride; what follows is dilated by the shifts still interleaved.
-        spread = 2 // output_stride
+        # A pooling that keeps its stride of 2 leaves less to interleave: what follows is dilated by what it left out.
+        first, second = min(output_stride, 2), 2 if output_stride == 4 else 1
+        spread = 2 // first
         x = functional.relu(self.norm1(self.conv1(padded)))
-        x = functional.max_pool2d(x, 2, stride=output_stride)
-        x = _dilated(self.conv2, x, spread)
-        x = functional.relu(self.norm2(x))
-        x = functional.max_pool2d(x, 2, stride=1, dilation=spread)
-        x = functional.relu(self.norm3(_dilated(self.conv3, x, 2 * spread)))
+        x = functional.max_pool2d(x, 2, stride=first)
+        x = functional.relu(self.norm2(_dilated(self.conv2, x, spread)))
+        x = functional.max_pool2d(x, 2, stride=second, dilation=spread)
+        x = functional.relu(self.norm3(_dilated(self.conv3, x, 2 * spread // second)))
         x = functional.relu(self.norm4(self.hidden1(x)))
         x = functional.relu(self.norm5(self.hidden2(x)))
         logits: Tensor = self.output(x)

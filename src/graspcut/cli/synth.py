@@ -33,7 +33,7 @@ def synth(
         size: Width and height in pixels.
         seed: The same seed gives the same frames; frames 0 to 99 are those of a run of 100.
         workers: Processes that render; 0 for one on each core. The frames do not depend on it.
-        profile: v2 shows close-ups and rooms; v1 makes the frames of the first version again.
+        profile: v2 shows close-ups, people at tables and rooms; v1 makes the frames of the first version again.
         sensor: Whose errors the depth has; ideal has none.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.

@@ -38,15 +38,41 @@ def _draw(rng: np.random.Generator) -> Float64Array:
     return np.asarray(np.clip(pose, LOWER_LIMIT, UPPER_LIMIT))
 
 
-def sample_free_pose(rng: np.random.Generator, shape: Float64Array) -> HandPose:
+def _draw_pointing(rng: np.random.Generator) -> Float64Array:
+    pose = _draw(rng)
+    curl = rng.uniform(0.55, 1.0, 4)
+    curl[0] = rng.uniform(0.0, 0.15)
+    pose[MCP_FLEXION] = -10 + 90 * curl
+    pose[PIP_FLEXION] = 100 * curl
+    pose[DIP_FLEXION] = 55 * curl
+    return np.asarray(np.clip(pose, LOWER_LIMIT, UPPER_LIMIT))
+
+
+def _draw_relaxed(rng: np.random.Generator) -> Float64Array:
+    """Fingers slightly and evenly bent, as on a table: flat at one end, a loose fist at the other."""
+    pose = _draw(rng)
+    curl = rng.uniform(0.0, 1.0) ** 2 * 0.8 + rng.normal(0, 0.04, 4)
+    pose[ABDUCTION] = rng.normal(0, 4, 4) + np.array([5, 0, -4, -8]) * rng.uniform(-0.6, 1.2)
+    pose[MCP_FLEXION] = rng.uniform(-8, 10) + 75 * curl
+    pose[PIP_FLEXION] = rng.uniform(0, 12) + 85 * curl
+    pose[DIP_FLEXION] = pose[PIP_FLEXION] * 0.5
+    return np.asarray(np.clip(pose, LOWER_LIMIT, UPPER_LIMIT))
+
+
+def sample_free_pose(
+    rng: np.random.Generator, shape: Float64Array, *, pointing: bool = False, relaxed: bool = False
+) -> HandPose:
     """Draw a natural pose: a common curl plus each finger's own, or a gesture; no overlap deeper than 2 mm.
 
     Args:
         rng: Source of all choices.
         shape: (SHAPE_SIZE,) from `kinematics.sample_shape`.
+        pointing: The index finger is stretched, the others are bent.
+        relaxed: All fingers lie evenly, slightly bent.
     """
+    draw = _draw_pointing if pointing else _draw_relaxed if relaxed else _draw
     for _ in range(ATTEMPTS):
-        pose = _draw(rng)
+        pose = draw(rng)
         joints = forward_kinematics(shape, pose)
         if self_penetration(hand_flesh(shape, pose, joints), 0, 5) <= OVERLAP_LIMIT_MM:
             return HandPose(shape, pose, joints)

@@ -15,7 +15,7 @@ from graspcut.synth.objects.signed_distance import ROW
 from graspcut.synth.rendering.culling import OBJECT_COLUMNS
 from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
 from graspcut.synth.rendering.ray_casting import SceneGeometry
-from graspcut.synth.scenes.config import SceneConfig
+from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.synth.scenes.surfaces import Surfaces
 
 
@@ -58,9 +58,13 @@ class SceneBuilder:
         rng: Source of all choices.
         config: How often things occur.
         camera: The depth camera.
+        profile: Version of the renderer.
     """
 
-    def __init__(self, rng: np.random.Generator, config: SceneConfig, camera: Camera) -> None:
+    def __init__(
+        self, rng: np.random.Generator, config: SceneConfig, camera: Camera, profile: ProfileName = "v2"
+    ) -> None:
+        self.profile = profile
         self.rng = rng
         self.config = config
         self.camera = camera
@@ -127,6 +131,14 @@ class SceneBuilder:
             bool(np.all(np.linalg.norm(p - centre, axis=1) - r > radius))
             for p, r in zip(self.points, self.radii, strict=True)
         )
+
+    def all_clear_of_others(self, centres: Float64Array, radii: Float64Array) -> bool:
+        """Whether none of several spheres, (n, 3) and (n,), touches a guarded one."""
+        if not self.points:
+            return True
+        guarded, reach = np.concatenate(self.points), np.concatenate(self.radii)
+        square = ((centres[:, None] - guarded[None]) ** 2).sum(axis=2)
+        return bool(np.all(square > (radii[:, None] + reach[None]) ** 2))
 
     def finish(self) -> Scene:
         """Join the arrays."""

@@ -16,6 +16,8 @@ from graspcut.synth.objects.catalogue import HeldObject, build_object, transform
 from graspcut.synth.rendering.primitives import Float64Array
 from graspcut.synth.scenes import background
 from graspcut.synth.scenes.builder import SceneBuilder
+from graspcut.synth.scenes.things import lay_things
+from graspcut.synth.scenes.world import UP, Viewpoint, World, cross, unit
 
 
 def add_close_up(builder: SceneBuilder) -> None:
@@ -107,9 +109,24 @@ def _add_lone_object(builder: SceneBuilder) -> None:
     held = build_object(builder.kind(), builder.rng)
     place = _anchor(builder)
     place[2] = max(place[2], held.bound_mm + 120.0)
-    first, _ = builder.surfaces.add_object(held)
+    first, _ = builder.surfaces.add_object(held, background=builder.profile != "v1")
     builder.add_object(held, transform_rows(held.rows, random_rotation(builder.rng), place), place, first)
     builder.guard(place, held.bound_mm)
+
+
+def _lay_things_near(builder: SceneBuilder, normal: Float64Array, offset: float, points: Float64Array) -> None:
+    """Put things on the table (normal . x = offset) near the hands (`points`), which don't touch them."""
+    rng = builder.rng
+    forward = np.array([0.0, 0.0, 1.0]) - normal * normal[2]
+    right = cross(-normal, unit(forward)) if np.linalg.norm(forward) > 0.05 else np.array([1.0, 0.0, 0.0])
+    right = unit(right - normal * float(right @ normal))
+    view = Viewpoint(np.stack([right, -normal, cross(right, -normal)], axis=1), -UP * offset)
+
+    def spot() -> Float64Array:
+        point = view.position + points[int(rng.integers(len(points)))] @ view.rotation
+        return np.asarray((point + rng.normal(0, 110, 3)) * np.array([1.0, 0.0, 1.0]))
+
+    lay_things(World(builder, view), int(rng.integers(0, 4)), spot)
 
 
 def _add_background(builder: SceneBuilder) -> None:
@@ -131,6 +148,8 @@ def _add_background(builder: SceneBuilder) -> None:
         builder.primitives += [row[None] for row in primitives + more]
         for held, rows, centre, first in objects:
             builder.add_object(held, rows, centre, first)
+        if builder.profile != "v1":
+            _lay_things_near(builder, normal, offset, points)
     if rng.random() < config.wall:
         builder.primitives += [row[None] for row in background.wall(rng, builder.surfaces, farthest)]
     if rng.random() < 0.25:

@@ -16,8 +16,9 @@ class SceneConfig:
     """How often things occur. Chances are 0..1.
 
     Attributes:
-        room: Chance of a room without a hand (profile v2). What is neither this nor people at a table is a close-up, to
-            which all that follows belongs.
+        room: Chance of a room without a hand (profile v2).
+        people_at_table: Chance of one or two people at a table, seen from above or from the side (profile v2). All else
+            are close-ups, to which what follows belongs.
         held_out_kinds: Draw held objects from the kinds kept out of training instead of the training kinds.
         nothing: Chance of a frame with neither hand nor object.
         object_only: Chance of an object without a hand; profile v2 calls it background, as nobody holds it.
@@ -32,7 +33,8 @@ class SceneConfig:
         wall: Chance of a wall, when there is a background.
     """
 
-    room: float = 0.25
+    room: float = 0.22
+    people_at_table: float = 0.4
     held_out_kinds: bool = False
     nothing: float = 0.02
     object_only: float = 0.04

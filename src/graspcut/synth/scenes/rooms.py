@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspcut.synth.hands.grasp import random_rotation
-from graspcut.synth.objects.catalogue import build_object
 from graspcut.synth.rendering.primitives import Float64Array
 from graspcut.synth.scenes.builder import SceneBuilder
-from graspcut.synth.scenes.furniture import ON_A_TABLE, ON_THE_FLOOR, rotation_about, table_top
+from graspcut.synth.scenes.furniture import ON_A_TABLE, ON_THE_FLOOR, table_top
+from graspcut.synth.scenes.things import lay_things
 from graspcut.synth.scenes.world import UP, Viewpoint, World, unit
 
 NEAREST_MM = 300.0
@@ -125,19 +124,10 @@ def _floor_spot(world: World, floor_mm: float, focus: float) -> Float64Array | N
 
 def _add_things(world: World, level_mm: float, focus: float) -> None:
     """Things of the kinds that hands hold elsewhere, lying or standing on a level."""
-    rng, builder = world.rng, world.builder
-    for _ in range(int(rng.integers(0, _MOST_OBJECTS + 1))):
-        spot = world.view.on_level(builder.camera, *_pixel(builder), level_mm)
-        if spot is None or np.linalg.norm(spot - world.view.position) > 3 * focus:
-            continue
-        held = build_object(builder.kind(), rng)
-        piece = world.piece(spot, float(rng.uniform(0, 2 * np.pi)))
-        choice = rng.random()
-        if choice < 0.5:  # standing
-            turn = np.eye(3)
-        elif choice < 0.9:  # lying
-            turn = rotation_about(1, float(rng.uniform(0, 6.28))) @ rotation_about(0, np.pi / 2)
-        else:
-            turn = random_rotation(rng)
-        extent = float(np.abs(turn[1]) @ np.array([0.6, 0.95, 0.6])) * held.bound_mm
-        piece.thing(held, (0.0, min(extent, held.bound_mm), 0.0), turn)
+
+    def spot() -> Float64Array | None:
+        place = world.view.on_level(world.builder.camera, *_pixel(world.builder), level_mm)
+        far = place is not None and np.linalg.norm(place - world.view.position) > 3 * focus
+        return None if far else place
+
+    lay_things(world, int(world.rng.integers(0, _MOST_OBJECTS + 1)), spot)

@@ -9,6 +9,7 @@ from graspcut.synth.scenes.builder import PlacedHand, Scene, SceneBuilder
 from graspcut.synth.scenes.close_up import add_close_up
 from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.synth.scenes.rooms import FARTHEST_MM, add_room
+from graspcut.synth.scenes.tables import add_people_at_table
 
 __all__ = ["PlacedHand", "Scene", "SceneConfig", "sample_scene"]
 
@@ -29,11 +30,15 @@ def sample_scene(
         profile: Which version of the renderer draws it.
         farthest_mm: How far the depth camera sees.
     """
-    builder = SceneBuilder(rng, config, camera)
+    builder = SceneBuilder(rng, config, camera, profile)
     if profile == "v1":
         add_close_up(builder)
-    elif rng.random() < config.room:
+        return builder.finish()
+    chance = rng.random()
+    if chance < config.room:
         add_room(builder, farthest_mm)
+    elif chance < config.room + config.people_at_table:
+        add_people_at_table(builder, farthest_mm)
     else:
         add_close_up(builder)
     return builder.finish()

@@ -1,0 +1,1 @@
+"""InstanceFCN: class-agnostic masks of hands and objects, one a thing, with scores."""

@@ -39,7 +39,10 @@ def test_equals_the_slow_loop(seed: int, k: int, rows: int, columns: int) -> Non
     expected = np.stack([slow(maps, (int(y), int(x)), 21, -np.inf) for y, x in centres])
     found = assemble(maps, centres)
     np.testing.assert_array_equal(found, expected)
-    tensor = assemble_tensor(torch.from_numpy(maps), centres).numpy()
+    both = torch.from_numpy(np.stack([maps, -maps]))
+    images, places = torch.tensor([0, 1] * 7), torch.from_numpy(np.repeat(centres, 2, axis=0))
+    tensor, negative = (assemble_tensor(both, images, places).numpy()[first::2] for first in (0, 1))
+    np.testing.assert_array_equal(tensor, -negative)
     inside = inside_map(centres, rows, columns)
     np.testing.assert_array_equal(np.isfinite(expected), inside)
     np.testing.assert_array_equal(tensor, np.where(inside, expected, 0.0))
@@ -77,8 +80,9 @@ def test_neighbouring_windows_differ_at_the_borders_of_parts_only(k: int) -> Non
 
 
 def test_gradient_goes_to_the_copied_cells() -> None:
-    maps = torch.zeros(9, 25, 25, requires_grad=True)
-    assemble_tensor(maps, np.array([[12, 12], [12, 12]])).sum().backward()
+    maps = torch.zeros(1, 9, 25, 25, requires_grad=True)
+    total = assemble_tensor(maps, torch.tensor([0, 0]), torch.tensor([[12, 12], [12, 12]])).sum()
+    torch.autograd.backward(total)
     assert maps.grad is not None
     assert float(maps.grad.sum()) == 2 * 21 * 21 and float(maps.grad.max()) == 2.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -19,12 +21,12 @@ from graspcut.instances.models import (
 from graspcut.nn.counting import count_macs, count_parameters
 from graspcut.segmentation.models import DenseAttentionSmall
 
-TINY = {
+TINY: dict[str, Any] = {
     "widths": (4, 6, 8, 8, 8),
     "context_width": 8,
     "feature_width": 8,
 }
-TINY_DEEPMASK = DeepMaskConfig("light", "depth", width=6, mask_width=10, score_widths=(8, 8), **TINY)  # type: ignore[arg-type]
+TINY_DEEPMASK = DeepMaskConfig("light", "depth", width=6, mask_width=10, score_widths=(8, 8), **TINY)
 
 
 @pytest.mark.parametrize("grid, parameters", [(3, 17_379_146), (5, 17_452_890), (7, 17_563_506)])
@@ -61,7 +63,7 @@ def test_inputs_and_sizes_of_the_vgg_network(inputs: str, channels: int) -> None
 
 @pytest.mark.parametrize("height, width", [(59, 79), (89, 119), (64, 96)])
 def test_the_small_network_takes_any_size(height: int, width: int) -> None:
-    network = InstanceFCNSmall(InstanceFCNSmallConfig(**TINY)).train()  # type: ignore[arg-type]
+    network = InstanceFCNSmall(InstanceFCNSmallConfig(**TINY)).train()
     depth = torch.rand(2, 1, height, width) * 200 + 400
     maps, scores = network(depth, torch.tensor([120.0, 120.0]))
     assert tuple(maps.shape[-2:]) == network.config.geometry.map_size(height, width)
@@ -117,7 +119,7 @@ def test_sliding_equals_cropping() -> None:
 def test_configuration_there_and_back() -> None:
     for network in (InstanceFCNSmall(InstanceFCNSmallConfig(grid=3)), DeepMask(TINY_DEEPMASK)):
         again = build_model(model_config(network))
-        assert again.config == network.config  # type: ignore[comparison-overlap]
+        assert again.config == network.config
     with pytest.raises(ValueError, match="inputs"):
         InstanceFCNConfig(inputs="infrared")
     with pytest.raises(ValueError, match="depth"):

@@ -102,12 +102,13 @@ def assemble(
     return padded.reshape(-1).take(indices, mode="clip").reshape(len(centres), cells, cells)
 
 
-def assemble_tensor(score_maps: Tensor, centres: NDArray[np.integer], *, cells: int = 21) -> Tensor:
-    """`assemble` for training: the same on a tensor, with gradients; cells beyond the maps are 0.
+def assemble_tensor(score_maps: Tensor, images: Tensor, centres: Tensor, *, cells: int = 21) -> Tensor:
+    """`assemble` for training: windows of several images, with gradients; cells beyond the maps are 0.
 
     Args:
-        score_maps: (k^2, rows, columns) float.
-        centres: (N, 2) row and column of the windows' middle cells.
+        score_maps: (B, k^2, rows, columns) float.
+        images: (N,) int64, which image each window lies in.
+        centres: (N, 2) int64 row and column of the windows' middle cells.
         cells: side of a window.
 
     Returns:
@@ -116,11 +117,13 @@ def assemble_tensor(score_maps: Tensor, centres: NDArray[np.integer], *, cells: 
     import torch
     from torch.nn import functional
 
-    grid, rows, columns = _checked(centres, tuple(score_maps.shape), cells)
+    grid, rows, columns = _checked(np.zeros((0, 2), np.int64), tuple(score_maps.shape[1:]), cells)
     border = cells // 2
     padded = functional.pad(score_maps, (border, border, border, border))
-    indices = torch.from_numpy(window_indices(centres, cells, grid, rows, columns)).to(score_maps.device)
-    return padded.reshape(-1)[indices].reshape(len(centres), cells, cells)
+    padded_rows, padded_columns = rows + 2 * border, columns + 2 * border
+    pattern = torch.from_numpy(_pattern(cells, grid, padded_rows, padded_columns).copy()).to(score_maps.device)
+    first = (images * grid * grid * padded_rows + centres[:, 0]) * padded_columns + centres[:, 1]
+    return padded.reshape(-1)[first[:, None] + pattern[None]].reshape(len(centres), cells, cells)
 
 
 def inside_map(centres: NDArray[np.integer], rows: int, columns: int, *, cells: int = 21) -> NDArray[np.bool_]:

@@ -1,9 +1,9 @@
 """Labelled frames with many instances: hands, what they hold and other objects, apart or touching, before clutter.
 
-The renderer draws one or two hands and what they hold. Here several of its clean views are laid over each other by depth,
-each a piece of its own with its instances, and the depth sensor looks at the whole. A touching piece is moved across the
-picture until its mask meets another one, and in depth until the two surfaces meet there: no edge in depth tells them
-apart. The move ignores perspective, which at these angles bends a piece by a few millimetres.
+The renderer draws one or two hands and what they hold. Here several of its clean views are laid over each other by
+depth, each a piece of its own with its instances, and the depth sensor looks at the whole. A touching piece is moved
+across the picture until its mask meets another one, and in depth until the two surfaces meet there: no edge in depth
+tells them apart. The move ignores perspective, which at these angles bends a piece by a few millimetres.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import Instance, LabelledFrame
-from graspcut.synth.generator import FrameGenerator, SensorName, SynthConfig
-from graspcut.synth.scenes.scene import SceneConfig
-from graspcut.synth.sensors.depth_sensor import SensorConfig, simulate
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.scenes.config import SceneConfig
+from graspcut.synth.sensors.depth_sensor import simulate
+from graspcut.synth.sensors.names import SensorName
+from graspcut.synth.sensors.presets import sensor_preset
 
 _HAND, _OBJECT, _BACKGROUND = 0, 1, 2
 _DEPTH_UNIT_MM = 0.125
@@ -179,6 +181,7 @@ class ComposedFrames:
         return SynthConfig(
             width=config.width,
             height=config.height,
+            profile="v1",
             sensor="ideal",
             held_out_kinds=config.held_out_kinds,
             colour=False,
@@ -263,7 +266,7 @@ class ComposedFrames:
         camera = self._sources[_OBJECT, 0].config.camera()
         seed = int(rng.integers(2**31))
         if config.sensor != "ideal":
-            sensor = SensorConfig.randomised(rng, config.sensor)
+            sensor = sensor_preset(config.sensor).draw(rng)
             focal = focal_length_px(camera, config.width)
             seen, source = simulate(depth, np.zeros_like(depth), focal, sensor, seed)
             known = source >= 0

@@ -36,7 +36,7 @@ def window_boxes(
     if not len(masks):
         return np.zeros((0, 4))
     side = masks.shape[1]
-    columns, rows = masks.any(axis=1), masks.any(axis=2)
+    columns, rows = np.asarray(masks.any(axis=1)), np.asarray(masks.any(axis=2))
     corner = window_corner_px(centres, scale, geometry)
     boxes = np.empty((len(masks), 4))
     for axis, filled, factor, limit in (
@@ -48,7 +48,8 @@ def window_boxes(
         last = side - filled[:, ::-1].argmax(axis=1)
         boxes[:, axis] = np.clip(corner[:, axis] + first * cell, 0, limit)
         boxes[:, axis + 2] = np.clip(corner[:, axis] + last * cell, 0, limit)
-    boxes[~columns.any(axis=1), 2:] = boxes[~columns.any(axis=1), :2]
+    empty = np.flatnonzero(~columns.any(axis=1))
+    boxes[empty, 2:] = boxes[empty, :2]
     return boxes
 
 

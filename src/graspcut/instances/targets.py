@@ -191,4 +191,5 @@ def crop_masks(
     offsets = np.arange(cells)
     rows = centres[:, :1] + offsets
     columns = centres[:, 1:] + offsets
-    return padded[np.asarray(owners)[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float32)
+    windows = padded[np.asarray(owners)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return np.asarray(windows, np.float32)

@@ -133,24 +133,24 @@ def scales_of(height: int, width: int, short_sides: Sequence[int]) -> tuple[Scal
     return tuple(Scale.to_short_side(height, width, side) for side in short_sides)
 
 
-def cell_coverage(pixels: int, factor: float, cells: int, geometry: WindowGeometry) -> NDArray[np.float32]:
+def axis_coverage(pixels: int, first_left: float, cell: float, cells: int) -> NDArray[np.float32]:
     """Which part of each cell each pixel of an image covers, along one axis.
 
     Args:
-        pixels: length of the original image.
-        factor: resized pixels a pixel.
+        pixels: length of the image.
+        first_left: where the first cell begins, in pixels of the image; pixel j covers [j, j + 1).
+        cell: length of a cell in pixels of the image.
         cells: number of cells.
-        geometry: where cells are.
 
     Returns:
         (cells, pixels) float32. `rows @ mask @ columns.T` averages a mask over the area of each cell; a cell beyond the
         image is covered in part only.
     """
-    stride = geometry.stride_px
-    left = (geometry.centres_px(cells) + 0.5 - stride / 2)[:, None] / factor
+    left = (first_left + cell * np.arange(cells, dtype=np.float64))[:, None]
     start = np.arange(pixels, dtype=np.float64)[None]
-    overlap = np.minimum(left + stride / factor, start + 1) - np.maximum(left, start)
-    return (np.clip(overlap, 0.0, None) * factor / stride).astype(np.float32)
+    overlap = np.minimum(left + cell, start + 1) - np.maximum(left, start)
+    covered: NDArray[np.float32] = (np.clip(overlap, 0.0, None) / cell).astype(np.float32)
+    return covered
 
 
 def mask_on_cells(
@@ -167,6 +167,28 @@ def mask_on_cells(
         (N, rows, columns) float32 in 0..1.
     """
     rows, columns = geometry.map_size(scale.resized_height, scale.resized_width)
-    down = cell_coverage(masks.shape[1], scale.vertical, rows, geometry)
-    across = cell_coverage(masks.shape[2], scale.horizontal, columns, geometry)
+    stride, first = geometry.stride_px, geometry.first_centre_px + 0.5 - geometry.stride_px / 2
+    down = axis_coverage(masks.shape[1], first / scale.vertical, stride / scale.vertical, rows)
+    across = axis_coverage(masks.shape[2], first / scale.horizontal, stride / scale.horizontal, columns)
     return np.asarray(down @ masks.astype(np.float32) @ across.T)
+
+
+def mask_in_window(
+    mask: NDArray[np.bool_], left_px: float, top_px: float, side_px: float, cells: int, scale: Scale
+) -> NDArray[np.float32]:
+    """Area average of one mask on the cells of a window at any place.
+
+    Args:
+        mask: (H, W) bool, original pixels.
+        left_px, top_px: where the window begins in resized pixels.
+        side_px: its side in resized pixels.
+        cells: cells of a side.
+        scale: of the resized image.
+
+    Returns:
+        (cells, cells) float32 in 0..1.
+    """
+    cell = side_px / cells
+    down = axis_coverage(mask.shape[0], top_px / scale.vertical, cell / scale.vertical, cells)
+    across = axis_coverage(mask.shape[1], left_px / scale.horizontal, cell / scale.horizontal, cells)
+    return np.asarray(down @ mask.astype(np.float32) @ across.T)

@@ -136,7 +136,7 @@ class DeepMask(nn.Module):
         padded = functional.pad(image, (half, half + right, half, half + below))
         reduced = self.reduce(self.features(padded, focal_px))[..., :-1, :-1]
         pooled = functional.max_pool2d(reduced, 2, 1)
-        first, _, _, second, _, _, last = self.scores
+        first, second, last = (layer for layer in self.scores if isinstance(layer, nn.Linear))
         kernel = FEATURE_CELLS // 2
         weight = first.weight.reshape(first.out_features, -1, kernel, kernel)
         hidden = functional.relu(functional.conv2d(pooled, weight, first.bias, dilation=2))

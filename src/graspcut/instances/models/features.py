@@ -46,6 +46,8 @@ class VGGFeatures(nn.Module):
     """
 
     channels = 512
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, inputs: str = "colour", output_stride: int = 8) -> None:
         super().__init__()

@@ -112,6 +112,15 @@ VERBS = (
         "graspcut evaluate pose --predictions results.txt --groundtruth truth.txt",
     ),
     Verb(
+        "evaluate instances",
+        "Train and measure",
+        "instances:evaluate",
+        "Compare masks or boxes with the truth: AP and AR as COCO defines them, recall of proposals, mAP^r.\n\n"
+        "Prints AP, AP50, AP75 and AR@1/10/100 with COCO's categories; with --proposals AR@10/100/1000 without them.",
+        "graspcut evaluate instances --groundtruth coco.json --results mine.json\n"
+        "graspcut evaluate instances --groundtruth a.json --results b.json --proposals",
+    ),
+    Verb(
         "evaluate matting",
         "Train and measure",
         "evaluate_matting:matting",

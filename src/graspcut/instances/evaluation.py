@@ -287,6 +287,45 @@ class RegionPrecision:
     by_category: dict[float, dict[str, float]]
 
 
+@dataclass(frozen=True)
+class RegionReport:
+    """mAP^r by both rules.
+
+    Attributes:
+        title: what was compared.
+        eleven_points: by the rule of VOC 2007.
+        area: by the area under the curve.
+    """
+
+    title: str
+    eleven_points: RegionPrecision
+    area: RegionPrecision
+
+    def table(self) -> str:
+        """The numbers as text, as fractions with three decimals."""
+        columns = [(rule, threshold) for rule in ("11 points", "area") for threshold in self.area.mean]
+        chosen = {"11 points": self.eleven_points, "area": self.area}
+        lines = [self.title, f"  {'':<20}" + "".join(f"{f'{rule} @{limit:g}':>16}" for rule, limit in columns)]
+        names = list(next(iter(self.area.by_category.values()), {}))
+        rows = [("mAP^r", [chosen[rule].mean[limit] for rule, limit in columns])]
+        rows += [(name, [chosen[rule].by_category[limit][name] for rule, limit in columns]) for name in names]
+        lines += [f"  {name:<20}" + "".join(f"{_number(value):>16}" for value in values) for name, values in rows]
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Writes all numbers as JSON."""
+        write_json_atomically(path, _plain(dataclasses.asdict(self)))
+
+
+def region_report(groundtruth: CocoGroundTruth, results: CocoResults) -> RegionReport:
+    """mAP^r at IoU 0.5 and 0.7 by both rules; see `evaluate_regions`."""
+    return RegionReport(
+        f"{Path(results.origin).name} against {Path(groundtruth.origin).name}",
+        evaluate_regions(groundtruth, results),
+        evaluate_regions(groundtruth, results, eleven_points=False),
+    )
+
+
 def evaluate_regions(
     groundtruth: CocoGroundTruth,
     results: CocoResults,

@@ -39,7 +39,9 @@ class AlignedColour:
     visible: NDArray[np.bool_]
 
 
-def align_colour_to_depth(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERANCE_MM) -> AlignedColour:
+def align_colour_to_depth(
+    frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERANCE_MM, region: NDArray[np.bool_] | None = None
+) -> AlignedColour:
     """Samples the colour image at every depth pixel.
 
     Each depth pixel is de-projected, moved into the colour camera (x_c = R x + t), projected and sampled bilinearly.
@@ -48,6 +50,8 @@ def align_colour_to_depth(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERAN
         frame: With colour. If colour is registered already it is returned as it is, visible where there is depth.
         tolerance_mm: How far behind the nearest surface a pixel still counts as visible, millimetres; tilted surfaces
             get their own depth step between pixels on top, at most twice this.
+        region: (H, W) bool: only these pixels are aligned, the others are black and not visible. They hide nothing
+            either, so a region must hold everything nearer than what it holds, as the slab before a background does.
 
     Raises:
         FrameError: If the frame has no colour, or no depth camera while colour is not registered.
@@ -55,6 +59,8 @@ def align_colour_to_depth(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERAN
     if frame.colour is None:
         raise FrameError(f"frame {frame.name} has no colour; expected a colour image to align. Record colour as well.")
     valid = frame.depth_mm > 0
+    if region is not None:
+        valid &= region
     if frame.colour_camera is None:
         return AlignedColour(frame.colour, valid)
     if frame.camera is None:
@@ -62,16 +68,32 @@ def align_colour_to_depth(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERAN
             f"frame {frame.name} has a colour camera but no depth camera; expected both calibrations to align. "
             "Give the intrinsics of the depth stream."
         )
-    points = frame.colour_camera.from_reference(frame.camera.deproject(frame.depth_mm))
-    pixels = frame.colour_camera.project(points)
-    pixels[~valid] = np.nan
-    inside = _inside(pixels, frame.colour_camera)
-    u, v = (np.where(inside, pixels[..., axis], -10.0).astype(np.float32) for axis in (0, 1))
-    colour = cv2.remap(frame.colour, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    colour[~inside] = 0
-    tolerance = np.float32(tolerance_mm) + np.minimum(_own_step(frame.depth_mm), np.float32(2 * tolerance_mm))
-    seen = _in_front(points, pixels, inside, frame.camera, frame.colour_camera, tolerance)
-    return AlignedColour(np.asarray(colour, dtype=np.uint8), seen)
+    colour = np.zeros((frame.height, frame.width, 3), dtype=np.uint8)
+    visible = np.zeros((frame.height, frame.width), dtype=bool)
+    own = np.flatnonzero(valid)
+    if own.size:
+        points = frame.colour_camera.from_reference(
+            frame.camera.rays().reshape(-1, 3)[own] * frame.depth_mm.reshape(-1, 1)[own]
+        )
+        pixels = frame.colour_camera.project(points)
+        inside = _inside(pixels, frame.colour_camera)
+        colour.reshape(-1, 3)[own] = _sampled(frame.colour, pixels, inside)
+        step = _own_step(frame.depth_mm, valid).ravel()[own]
+        tolerance = np.float32(tolerance_mm) + np.minimum(step, np.float32(2 * tolerance_mm))
+        visible.reshape(-1)[own] = _in_front(points, pixels, inside, frame.camera, frame.colour_camera, tolerance)
+    return AlignedColour(colour, visible)
+
+
+def _sampled(image: NDArray[np.uint8], pixels: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colours (n, 3) at positions (n, 2), bilinear; black where not `inside`."""
+    # OpenCV's pictures have fewer than 32768 columns, so the list is folded into rows.
+    columns = 1024
+    count = len(pixels)
+    places = np.full((-(-count // columns) * columns, 2), -10.0, dtype=np.float32)
+    places[:count][inside] = pixels[inside]
+    u, v = (np.ascontiguousarray(places[:, axis]).reshape(-1, columns) for axis in (0, 1))
+    sampled = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[:count]
+    return np.asarray(np.where(inside[:, None], sampled, 0), dtype=np.uint8)
 
 
 def registered(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERANCE_MM) -> Frame:
@@ -97,10 +119,10 @@ def _in_front(
     colour_camera: Camera,
     tolerance_mm: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
-    """Which depth pixels no other depth pixel hides from the colour camera."""
+    """Which depth pixels no other depth pixel hides from the colour camera; all lists have one row a depth pixel."""
     scale = min(1.0, depth_camera.fx / colour_camera.fx, depth_camera.fy / colour_camera.fy)
     width, height = int(np.ceil(colour_camera.width * scale)), int(np.ceil(colour_camera.height * scale))
-    u, v, z = pixels[..., 0].ravel(), pixels[..., 1].ravel(), points[..., 2].ravel()
+    u, v, z = pixels[:, 0], pixels[:, 1], points[:, 2]
     # Surfaces just outside the colour image hide nothing inside it, but those half outside a cell do.
     # NaN compares false.
     near = np.flatnonzero((u > -1) & (v > -1) & (u < colour_camera.width) & (v < colour_camera.height))
@@ -113,20 +135,29 @@ def _in_front(
     own_column = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
     own_row = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
     seen = np.zeros(inside.size, dtype=bool)
-    seen[near] = depths <= buffer[own_row, own_column] + tolerance_mm.ravel()[near]
-    return seen.reshape(inside.shape) & inside
+    seen[near] = depths <= buffer[own_row, own_column] + tolerance_mm[near]
+    return seen & inside
 
 
-def _own_step(depth_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Change of the surface itself from pixel to pixel: the smaller step of each axis, so that edges do not count."""
+def _own_step(depth_mm: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Change of the surface itself from pixel to pixel: the smaller step of each axis, so that edges do not count.
+
+    Only right at `valid` pixels; computed in their bounding box.
+    """
     total: NDArray[np.float32] = np.zeros_like(depth_mm)
+    rows, columns = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
+    box = (
+        slice(max(int(rows[0]) - 1, 0), int(rows[-1]) + 2),
+        slice(max(int(columns[0]) - 1, 0), int(columns[-1]) + 2),
+    )
+    depth, inner = depth_mm[box], total[box]
     for axis in (0, 1):
-        if depth_mm.shape[axis] < 2:
+        if depth.shape[axis] < 2:
             continue
-        step = np.abs(np.diff(depth_mm, axis=axis))
+        step = np.abs(np.diff(depth, axis=axis))
         before = np.concatenate([step.take([0], axis), step], axis)
         after = np.concatenate([step, step.take([-1], axis)], axis)
-        total += np.minimum(before, after)
+        inner += np.minimum(before, after)
     return total
 
 

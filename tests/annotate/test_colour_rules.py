@@ -36,7 +36,8 @@ def samples(parts: list[tuple[tuple[int, int, int], int, float]]) -> tuple[Colou
     colours = np.concatenate([cloud(colour, count, rng) for colour, count, _ in parts])
     distances = np.concatenate([rng.normal(far, 5, count) for _, count, far in parts]).astype(np.float32)
     truth = np.repeat(np.arange(len(parts)), [count for _, count, _ in parts])
-    return ColourSamples(colours, distances, {}), truth
+    numbers = np.tile(np.arange(10, dtype=np.int32), len(colours) // 10 + 1)[: len(colours)]
+    return ColourSamples(colours, distances, numbers, {}), truth
 
 
 def test_hue_is_a_circle() -> None:
@@ -136,7 +137,10 @@ def test_clicks_say_what_skin_is() -> None:
     gathered, truth = samples([(SKIN, 2000, 120), (BLUE, 3000, 90)])
     rng = np.random.default_rng(5)
     clicked = ColourSamples(
-        gathered.colours, gathered.entry_distances_px, {"skin": cloud(BLUE, 25, rng), "object": cloud(SKIN, 25, rng)}
+        gathered.colours,
+        gathered.entry_distances_px,
+        gathered.frames,
+        {"skin": cloud(BLUE, 25, rng), "object": cloud(SKIN, 25, rng)},
     )
     labels = suggest_rules(clicked).rules.classify(gathered.colours)
     assert np.mean(labels[truth == 1] == HAND) > 0.97 and np.mean(labels[truth == 0] == OBJECT) > 0.97

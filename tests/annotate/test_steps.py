@@ -156,11 +156,14 @@ def test_labels_grow_on_their_own_surface_only() -> None:
     labels[:, :4], labels[:, 4:8], labels[:, 8:] = OBJECT, UNKNOWN, HAND
     depth = np.full(labels.shape, 450, np.float32)
     depth[:, :4] = 400  # the object hides what is beside it from the colour camera
-    grown = grow_into_unknown(labels, depth, steps=4, largest_step_mm=6)
+    everywhere = np.ones(labels.shape, bool)
+    grown = grow_into_unknown(labels, depth, everywhere, steps=4, largest_step_mm=6)
     assert (grown[:, 4:8] == HAND).all()
-    assert (grow_into_unknown(labels, depth, steps=2, largest_step_mm=6)[:, 4:6] == UNKNOWN).all()
+    assert (grow_into_unknown(labels, depth, everywhere, steps=2, largest_step_mm=6)[:, 4:6] == UNKNOWN).all()
     depth[:, 4:8] = 0
-    assert (grow_into_unknown(labels, depth, steps=9, largest_step_mm=6)[:, 4:8] == UNKNOWN).all(), "no data, no label"
+    assert (grow_into_unknown(labels, depth, everywhere, steps=9, largest_step_mm=6)[:, 4:8] == UNKNOWN).all(), (
+        "no data, no label"
+    )
 
 
 def test_regions_beside_one_class_are_filled() -> None:

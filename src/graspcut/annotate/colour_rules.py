@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_json, write_json_atomically
+from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.labels import BACKGROUND, HAND, OBJECT, UNKNOWN
 
 _FACTORS = ("h", "s", "v")

@@ -59,11 +59,13 @@ class ColourSamples:
         colours: (n, 3) uint8 RGB.
         entry_distances_px: (n,) float32: how far each is from where the foreground leaves the image (the arm's entry);
             NaN in frames where it does not.
+        frames: (n,) int32: which frame each is from.
         clicked: Colours (m, 3) around the clicks of each class.
     """
 
     colours: NDArray[np.uint8]
     entry_distances_px: NDArray[np.float32]
+    frames: NDArray[np.int32]
     clicked: dict[str, NDArray[np.uint8]]
 
 
@@ -78,8 +80,8 @@ def gather_colours(frames: Iterable[Frame], seed: int = 0) -> ColourSamples:
         FrameError: If no frame shows anything with colour.
     """
     rng = np.random.default_rng(seed)
-    colours, distances = [], []
-    for frame in frames:
+    colours, distances, numbers = [], [], []
+    for number, frame in enumerate(frames):
         found = _foreground_colours(frame)
         if found is None:
             continue
@@ -89,12 +91,13 @@ def gather_colours(frames: Iterable[Frame], seed: int = 0) -> ColourSamples:
         chosen = rng.permutation(np.flatnonzero(inner))[:_PIXELS_A_FRAME]
         colours.append(picture.reshape(-1, 3)[chosen])
         distances.append(_entry_distances(foreground).reshape(-1)[chosen])
+        numbers.append(np.full(len(chosen), number, dtype=np.int32))
     if not colours or not sum(map(len, colours)):
         raise FrameError(
             "no frame has a foreground with colour; expected hands and objects in view of the colour camera. "
             "Check the recording, or annotate by a network: --from-model."
         )
-    return ColourSamples(np.concatenate(colours), np.concatenate(distances), {})
+    return ColourSamples(np.concatenate(colours), np.concatenate(distances), np.concatenate(numbers), {})
 
 
 def gather_clicked(frames: Sequence[Frame], clicks: Sequence[Click]) -> dict[str, NDArray[np.uint8]]:

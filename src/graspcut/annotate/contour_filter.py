@@ -32,19 +32,23 @@ def segment_measures(
     return np.asarray(segments), areas, boundaries
 
 
-def contour_filter(mask: NDArray[np.bool_], theta: float, phi: float) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+def contour_filter(
+    mask: NDArray[np.bool_], theta: float, phi: float, largest_px: float = np.inf
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     """Keeps the segments of a mask that equation (1) keeps.
 
     Args:
         mask: (H, W) bool.
         theta: Segments need more pixels than this.
         phi: Their squared boundary over their area must be less than this.
+        largest_px: Segments with more pixels are kept whatever their boundary: a spread hand with ragged edges close to
+            the camera is no band. Infinite is the equation to the letter.
 
     Returns:
         (H, W) bool, the kept mask; and (H, W) int32 with a number for each removed segment, 0 elsewhere.
     """
     segments, areas, boundaries = segment_measures(mask)
-    keep = (areas > theta) & (boundaries * boundaries < phi * np.maximum(areas, 1))
+    keep = (areas > theta) & ((boundaries * boundaries < phi * np.maximum(areas, 1)) | (areas > largest_px))
     keep[0] = False
     kept = keep[segments]
     return kept, np.where(mask & ~kept, segments, 0).astype(np.int32)

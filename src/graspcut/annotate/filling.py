@@ -51,7 +51,11 @@ def give_to_touched_class(
 
 
 def grow_into_unknown(
-    labels: NDArray[np.uint8], depth_mm: NDArray[np.float32], steps: int, largest_step_mm: float
+    labels: NDArray[np.uint8],
+    depth_mm: NDArray[np.float32],
+    fillable: NDArray[np.bool_],
+    steps: int,
+    largest_step_mm: float,
 ) -> NDArray[np.uint8]:
     """Labels unknown pixels from neighbours on the same surface, a ring of pixels at a time.
 
@@ -61,6 +65,7 @@ def grow_into_unknown(
     Args:
         labels: (H, W) uint8.
         depth_mm: (H, W) millimetres, 0 = no data; pixels without data stay unknown.
+        fillable: (H, W) bool: unknown pixels that may be labelled so.
         steps: How many pixels a label may travel.
         largest_step_mm: A neighbour farther away in depth than this is another surface.
 
@@ -74,7 +79,7 @@ def grow_into_unknown(
     depth = np.zeros((height + 2, width + 2), dtype=np.float32)
     depth[1:-1, 1:-1] = depth_mm
     flat, flat_depth = padded.reshape(-1), depth.reshape(-1)
-    waiting = np.flatnonzero((flat == UNKNOWN) & (flat_depth > 0))
+    waiting = np.flatnonzero((flat == UNKNOWN) & (flat_depth > 0) & np.pad(fillable, 1).reshape(-1))
     offsets = [row * (width + 2) + column for row, column in _NEIGHBOURS]
     for _ in range(steps):
         if waiting.size == 0:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graspcut.annotate.background import BAND_MM, nearest_surface_mm, scaled_area_px, within_band
 from graspcut.annotate.colour_rules import ColourRules
+from graspcut.annotate.continuation import continued_behind
 from graspcut.annotate.contour_filter import contour_filter
 from graspcut.annotate.filling import fill_between_one_class, give_to_touched_class, grow_into_unknown
 from graspcut.annotate.morphology import opened_and_closed
@@ -25,31 +26,37 @@ class AnnotationConfig:
 
     Attributes:
         band_mm: How far behind the nearest surface hand and object reach; the paper's 16 cm.
+        behind_mm: How far behind the band surfaces that begin in it are followed: skin is labelled, the rest unknown.
         tolerance_mm: Visibility test of the colour camera; see `align_colour_to_depth`.
         test_visibility: Off paints colours on surfaces that the colour camera does not see, as a plain alignment does;
             for comparison.
         morphology_px: Radius of opening and closing.
         theta: Equation (1): smallest area, pixels.
         phi: Equation (1): largest squared boundary over area.
-        fill_px: How far labels grow into what colour could not decide; at most the width of the colour camera's shadow.
+        band_px: Segments larger than this are never taken for a band, whatever their boundary.
+        fill_px: How far labels grow into what the colour camera does not see; at most the width of its shadow.
+        undecided_px: How far labels grow into colours between the classes: the mixed colours of an edge, no more.
         fill_step_mm: Depth step between neighbours of one surface.
     """
 
     band_mm: float = BAND_MM
+    behind_mm: float = 300.0
     tolerance_mm: float = DEFAULT_TOLERANCE_MM
     test_visibility: bool = True
     morphology_px: float = 1.5
     theta: float = 200.0
     phi: float = 150.0
+    band_px: float = 4000.0
     fill_px: float = 14.0
+    undecided_px: float = 2.0
     fill_step_mm: float = 6.0
 
     def __post_init__(self) -> None:
-        for name in ("band_mm", "tolerance_mm", "theta", "phi", "fill_step_mm"):
+        for name in ("band_mm", "behind_mm", "tolerance_mm", "theta", "phi", "fill_step_mm"):
             if not getattr(self, name) > 0:
                 raise FrameError(f"{name} is {getattr(self, name)}; expected more than 0.")
-        if self.morphology_px < 0 or self.fill_px < 0:
-            raise FrameError("morphology_px and fill_px must not be negative; 0 leaves the step out.")
+        if min(self.morphology_px, self.fill_px, self.undecided_px) < 0:
+            raise FrameError("morphology_px, fill_px and undecided_px must not be negative; 0 leaves the step out.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +96,19 @@ def annotate_frame(frame: Frame, rules: ColourRules, config: AnnotationConfig | 
     labels = np.full(depth.shape, BACKGROUND, dtype=np.uint8)
     if nearest is None:
         return Annotation(labels, None, 0, 0, 0, 0)
-    foreground = within_band(depth, nearest, config.band_mm)
+    band = within_band(depth, nearest, config.band_mm)
+    behind = continued_behind(depth, band, config.behind_mm)
+    foreground = band | behind if behind.any() else band
     seen, by_colour = _classified(frame, foreground, rules, config)
+    if behind.any():
+        skin = by_colour == HAND
+        by_colour[behind & ~skin] = UNKNOWN
+        # Unseen pixels there stay unknown, too: what grows into them might be anything.
+        foreground = band | (behind & skin)
+        labels[behind & ~skin] = UNKNOWN
     box = _bounding_box(foreground)
     inner, removed = _cleaned(by_colour[box], foreground[box], depth[box], seen[box], config, depth.shape)
-    labels[box] = inner
+    labels[box] = np.where(foreground[box], inner, labels[box])
     counts = int(np.count_nonzero(foreground)), int(np.count_nonzero(foreground & ~seen))
     return Annotation(labels, nearest, *counts, *removed)
 
@@ -128,15 +143,16 @@ def _cleaned(
     removed_segments: dict[int, NDArray[np.int32]] = {}
     for label in (HAND, OBJECT):
         mask = opened_and_closed(labels == label, radius) & foreground
-        kept, removed_segments[label] = contour_filter(mask, theta, config.phi)
+        kept, removed_segments[label] = contour_filter(mask, theta, config.phi, scaled_area_px(config.band_px, shape))
         # Where closing makes the masks overlap, colour decides.
         result[kept & ((result == UNKNOWN) | (labels == label))] = label
     for label, segments in removed_segments.items():
         segments[(result == HAND) | (result == OBJECT)] = 0
         result = give_to_touched_class(result, segments, label, reach_px=2 * config.fill_px * scale)
-    steps = round(config.fill_px * scale)
-    result = grow_into_unknown(result, depth_mm, steps, config.fill_step_mm / max(scale, 0.25))
-    result = fill_between_one_class(result, ~seen)
+    step_mm = config.fill_step_mm / max(scale, 0.25)
+    result = grow_into_unknown(result, depth_mm, seen, round(config.undecided_px * scale), step_mm)
+    result = grow_into_unknown(result, depth_mm, ~seen, round(config.fill_px * scale), step_mm)
+    result = fill_between_one_class(result, foreground)
     counts = [int(np.count_nonzero(removed_segments[label])) for label in (HAND, OBJECT)]
     return result, (counts[0], counts[1])
 

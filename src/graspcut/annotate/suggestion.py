@@ -47,11 +47,16 @@ class Suggestion:
 
 @dataclass(frozen=True, eq=False)
 class _Cluster:
-    """Colours (n, 3) of one cluster in hue from the centre, saturation, value; with what is known of it."""
+    """Colours (n, 3) of one cluster in hue from the centre, saturation, value; with what is known of it.
+
+    Attributes:
+        share: Among all samples.
+        entry_distances: For each frame where it occurs and the arm enters: its median distance from there, pixels.
+    """
 
     points: NDArray[np.float32]
     share: float
-    entry_distance: float
+    entry_distances: dict[int, float]
 
     @property
     def middle(self) -> NDArray[np.float64]:
@@ -92,11 +97,20 @@ def _clusters(samples: ColourSamples) -> list[_Cluster]:
     clusters = []
     for number in range(int(groups.max()) + 1):
         mine = groups == number
-        distances = samples.entry_distances_px[mine]
-        distance = float(np.nanmedian(distances)) if np.isfinite(distances).any() else float("nan")
         if mine.mean() >= _SMALLEST_SHARE:
-            clusters.append(_Cluster(hsv[mine], float(mine.mean()), distance))
+            distances = _medians_by_frame(samples.frames[mine], samples.entry_distances_px[mine])
+            clusters.append(_Cluster(hsv[mine], float(mine.mean()), distances))
     return clusters
+
+
+def _medians_by_frame(frames: NDArray[np.int32], distances: NDArray[np.float32]) -> dict[int, float]:
+    found = {}
+    for frame in np.unique(frames):
+        own = distances[frames == frame]
+        # A few pixels of a colour in a frame are noise.
+        if len(own) >= 20 and np.isfinite(own).all():
+            found[int(frame)] = float(np.median(own))
+    return found
 
 
 def _skin_likeness(middle: NDArray[np.float64]) -> float:
@@ -118,13 +132,23 @@ def _names(clusters: list[_Cluster], clicked: dict[str, NDArray[np.float32]]) ->
                 "Point at it: --click FRAME:COLUMN,ROW=skin, or write the rules: --rules rules.json."
             )
         names[best] = "skin"
-    skin_distances = [cluster.entry_distance for cluster, name in zip(clusters, names, strict=True) if name == "skin"]
-    skin_distance = float(np.nanmean(skin_distances)) if np.isfinite(skin_distances).any() else float("nan")
+    skins = [cluster for cluster, name in zip(clusters, names, strict=True) if name == "skin"]
     for position, (cluster, name) in enumerate(zip(clusters, names, strict=True)):
-        # Much nearer to where the arm enters than the hand: a sleeve.
-        if name == "object" and "sleeve" not in clicked and cluster.entry_distance < 0.65 * skin_distance:
+        if name == "object" and "sleeve" not in clicked and any(_lies_before(cluster, skin) for skin in skins):
             names[position] = "sleeve"
     return names
+
+
+def _lies_before(cluster: _Cluster, skin: _Cluster) -> bool:
+    """Whether a colour lies between the skin and where the arm enters, in nearly all frames and by far."""
+    pairs = [
+        (cluster.entry_distances[frame], skin.entry_distances[frame])
+        for frame in cluster.entry_distances.keys() & skin.entry_distances.keys()
+    ]
+    if len(pairs) < 2:
+        return False
+    ratios = np.array([own / max(hand, 1.0) for own, hand in pairs])
+    return bool(np.mean(ratios < 1) >= 0.85 and np.median(ratios) < 0.7)
 
 
 def _nearest_click(middle: NDArray[np.float64], clicked: dict[str, NDArray[np.float32]]) -> str | None:

@@ -87,6 +87,18 @@ VERBS = (
         "graspcut synth --count 1000 --out frames --seed 7 --workers 2",
     ),
     Verb(
+        "annotate",
+        "Make data",
+        "annotate:annotate",
+        "Label a recording with colour: skin is the hand, other colours are the object.\n\n"
+        "Writes a dataset folder with quality figures (quality.json) and a contact sheet. The colours are found from "
+        "the recording, pointed at with --click, or given with --rules. A stopped command continues; a bad frame is "
+        "reported, the others are done, and the exit code is 1.",
+        "graspcut annotate my-recording --out mine\n"
+        "graspcut annotate my-recording --out mine --click 12:310,220=skin --click 12:200,180=object\n"
+        "graspcut annotate other-recording --out more --rules mine/rules.json",
+    ),
+    Verb(
         "train segmentation",
         "Train and measure",
         "train:segmentation",

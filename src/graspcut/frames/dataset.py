@@ -103,8 +103,22 @@ class DatasetWriter:
         """Waits until all frames written so far are on the disk under their names."""
         self._batch.flush()
 
-    def write(self, index: int, labelled: LabelledFrame) -> None:
+    def write(
+        self,
+        index: int,
+        labelled: LabelledFrame,
+        *,
+        encoded: Mapping[str, bytes] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
         """Writes one frame; any order, and several processes may write different indices.
+
+        Args:
+            index: Its number.
+            labelled: The frame.
+            encoded: Whole PNG files of images ("depth", "colour") that were read from such files: copied, not encoded
+                again. They must hold what `labelled` holds, depth in steps of this dataset's unit.
+            extra: More entries for the frame's meta file, plain values for JSON.
 
         Raises:
             FrameError: If the frame does not fit the format.
@@ -113,8 +127,9 @@ class DatasetWriter:
         if index < 0:
             raise FrameError(f"frame number {index} came; expected 0 or more.")
         frame = labelled.frame
+        ready = encoded is not None and "depth" in encoded
         images: dict[str, NDArray[Any] | None] = {
-            "depth": raw_depth(frame.depth_mm, self.depth_unit_mm),
+            "depth": frame.depth_mm if ready else raw_depth(frame.depth_mm, self.depth_unit_mm),
             "label": labelled.labels,
             "instance": labelled.instances,
             "part": labelled.parts,
@@ -124,8 +139,9 @@ class DatasetWriter:
         for folder, image in images.items():
             if image is not None:
                 path = self.directory / folder / f"{index:06d}.png"
-                contents.append((path, encode_image(image, ".png", name=str(path))))
-        meta = _meta(labelled)
+                data = (encoded or {}).get(folder) or encode_image(image, ".png", name=str(path))
+                contents.append((path, data))
+        meta = _meta(labelled) | dict(extra or {})
         meta["files"] = [folder for folder, image in images.items() if image is not None]
         # Last: a frame with a meta file is whole.
         meta_path = self.directory / "meta" / f"{index:06d}.json"
@@ -134,33 +150,37 @@ class DatasetWriter:
         if not self._is_batched:
             self.flush()
 
-    def finish(self, count: int) -> None:
+    def finish(self, count: int, absent: Sequence[int] = ()) -> None:
         """Checks that frames 0..count-1 are all there and writes `dataset.json`.
+
+        Args:
+            count: One more than the last frame's number.
+            absent: Numbers below it that have no frame, because their source was damaged.
 
         Raises:
             FrameError: If frames are missing, or later ones are present.
         """
         self.flush()
         present = {int(name) for name in _stems(self.directory / "meta", ".json") if name.isdigit()}
-        missing = sorted(set(range(count)) - present)
-        extra = sorted(index for index in present if index >= count)
+        missing = sorted(set(range(count)) - present - set(absent))
+        extra = sorted(index for index in present if index >= count or index in set(absent))
         if missing or extra:
             raise FrameError(
                 f"{self.directory} cannot be finished with {count} frames: {_some(missing)} missing, {_some(extra)} "
                 "too many. Write the missing ones, or give the right count."
             )
-        write_json_atomically(
-            self.directory / "dataset.json",
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "count": count,
-                "depth_unit_mm": self.depth_unit_mm,
-                "label_names": list(LABEL_NAMES),
-                "joint_names": list(JOINT_NAMES),
-                "description": self.description,
-            },
-        )
+        entries = {
+            "format": FORMAT,
+            "version": VERSION,
+            "count": count,
+            "depth_unit_mm": self.depth_unit_mm,
+            "label_names": list(LABEL_NAMES),
+            "joint_names": list(JOINT_NAMES),
+            "description": self.description,
+        }
+        if absent:
+            entries["absent"] = sorted(absent)
+        write_json_atomically(self.directory / "dataset.json", entries)
 
 
 class DatasetReader(Sequence[LabelledFrame]):
@@ -209,14 +229,15 @@ class DatasetReader(Sequence[LabelledFrame]):
                 "out."
             )
         count = index.whole("count")
+        absent = {number for number in index.array("absent", []) if isinstance(number, int)}
         # Before the names are listed: a damaged count may be any number.
-        present = len(_stems(self.directory / "depth", ".png"))
+        present = len(_stems(self.directory / "depth", ".png")) + len(absent)
         if count > present:
             raise FrameError(
                 f"{index.place} counts {count} frames, and {self.directory / 'depth'} has {present} files; expected "
                 "one for every frame. Copy the folder again whole, or make the dataset again."
             )
-        names = [f"{number:06d}" for number in range(count)]
+        names = [f"{number:06d}" for number in range(count) if number not in absent]
         for folder, suffix in (("meta", ".json"), ("depth", ".png"), ("label", ".png")):
             self._require(names, folder, suffix)
         self.description = index.nested("description", {}).value
@@ -322,15 +343,22 @@ class DatasetReader(Sequence[LabelledFrame]):
         Raises:
             FrameError: If a file is damaged or is not what it should be.
         """
-        name = self._name(index)
-        depth_path, label_path = self._path("depth", name), self._path("label", name)
-        depth = read_depth(depth_path, self.depth_unit_mm)
-        labels = read_single_channel(label_path, what="label map")
+        depth = read_depth(self._path("depth", self._name(index)), self.depth_unit_mm)
+        return depth, self.read_labels(index, depth.shape)
+
+    def read_labels(self, index: int, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+        """The label map of frame `index` alone, (H, W) uint8; of `shape`, if one is given.
+
+        Raises:
+            FrameError: If the file is damaged or is no label map.
+        """
+        path = self._path("label", self._name(index))
+        labels = read_single_channel(path, what="label map")
         try:
-            check_labels(labels, depth.shape)
+            check_labels(labels, labels.shape if shape is None else shape)
         except FrameError as error:
-            raise FrameError(f"{label_path}: {error}") from error
-        return depth, labels
+            raise FrameError(f"{path}: {error}") from error
+        return labels
 
     def camera(self, index: int) -> Camera | None:
         """The depth camera of frame `index`, or None if unknown, without reading images."""
@@ -338,6 +366,18 @@ class DatasetReader(Sequence[LabelledFrame]):
             return self._camera
         meta = JsonObject.read(self.directory / "meta" / f"{self._name(index)}.json")
         return _camera_of(meta, "camera") or self._camera
+
+    def meta(self, index: int) -> dict[str, Any]:
+        """What the meta file of frame `index` says; empty for a plain folder."""
+        name = self._name(index)
+        return {} if self.is_plain else read_json(self.directory / "meta" / f"{name}.json")
+
+    def encoded_images(self, index: int) -> dict[str, bytes]:
+        """The PNG files of depth and colour of frame `index` as they are, for copying."""
+        name = self._name(index)
+        folders = {"depth": "depth", "colour": self._plain_colour if self.is_plain else "colour"}
+        paths = {kind: Path(self._path(folder, name)) for kind, folder in folders.items() if folder}
+        return {kind: path.read_bytes() for kind, path in paths.items() if path.is_file()}
 
     def check(self, progress: Callable[[int], None] | None = None) -> list[str]:
         """Reads every file of every frame and returns one line for each bad frame; empty = whole.

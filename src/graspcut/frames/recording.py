@@ -247,6 +247,16 @@ class Recording(Sequence[Frame]):
             raise FrameError(f"{self.directory}, frame {index}: depth is {image.dtype}; expected the recorded uint16.")
         return image
 
+    def encoded_images(self, index: int) -> dict[str, bytes]:
+        """The PNG files of depth and colour of frame `index` as they are, for copying; other formats are left out."""
+        entry = self._entry(index)
+        files = {"depth": entry.depth, "colour": entry.colour}
+        return {
+            kind: read_bytes(inside(self.directory, stored.file, named_by=stored.named_by))
+            for kind, stored in files.items()
+            if stored is not None and stored.file.endswith(".png")
+        }
+
     def _entry(self, index: int) -> _Entry:
         entry = self._entries[index]
         if isinstance(entry, FrameError):

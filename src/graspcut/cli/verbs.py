@@ -95,7 +95,7 @@ VERBS = (
         "the recording, pointed at with --click, or given with --rules. A stopped command continues; a bad frame is "
         "reported, the others are done, and the exit code is 1.",
         "graspcut annotate my-recording --out mine\n"
-        "graspcut annotate my-recording --out mine --click 12:310,220=skin --click 12:200,180=object\n"
+        "graspcut annotate my-recording --out mine --click 12:310,220=skin\n"
         "graspcut annotate other-recording --out more --rules mine/rules.json",
     ),
     Verb(

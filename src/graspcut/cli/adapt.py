@@ -1,0 +1,85 @@
+"""`graspcut adapt`. Imports torch, because the options are the fields of the class that they configure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from graspcut.segmentation.adaptation import AdaptationReport, adapt_to_recordings
+from graspcut.segmentation.predictor import DEFAULT_MODEL
+from graspcut.segmentation.self_training import AdaptationConfig
+
+_DEFAULT = AdaptationConfig()
+
+
+def adapt(
+    *inputs: Annotated[Path, Parameter(required=True)],
+    out: Path,
+    model: str = DEFAULT_MODEL,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    config: Annotated[AdaptationConfig, Parameter(name="*", negative_bool="")] = _DEFAULT,
+) -> int:
+    """Makes a network better for recordings that nobody labelled.
+
+    Args:
+        inputs: Recordings, folders of depth images or files, each in order of time.
+        out: Model folder to write; OUT-adaptation beside it holds what is needed to continue, report.json and
+            before_after.png.
+        model: Model to begin with.
+        depth_unit_mm: Millimetres per step of 16-bit files that do not say it.
+        focal_px: Focal length in pixels of frames without a camera.
+        config: How it is adapted.
+    """
+    with _stages() as say:
+        report = adapt_to_recordings(
+            inputs, out, start=model, depth_unit_mm=depth_unit_mm, focal_px=focal_px, config=config, progress=say
+        )
+    _print_report(report)
+    if not report.finished:
+        print("stopped; the same command continues", file=sys.stderr)
+        return 1
+    if report.kept_old:
+        print(
+            f"Every round lost more than {config.largest_loss:g} points on rendered frames: the old model was kept, "
+            f"{report.model_folder} holds its weights"
+        )
+    else:
+        print(f"model: {report.model_folder}, pictures: {report.model_folder}-adaptation/before_after.png")
+    for name, message in report.failures[:10]:
+        print(f"  not used: {name}: {message}", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int], None]]:
+    """One progress bar for each stage, on standard error; only on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars: dict[str, object] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield say
+
+
+def _print_report(report: AdaptationReport) -> None:
+    print(f"{report.frames} frames")
+    print(f"{'percent':<18}{'rendered IOU':>14}{'flicker':>10}{'agreement':>11}{'unsure':>9}")
+    stages = [("statistics" if number == 0 else f"round {number}", own) for number, own in enumerate(report.rounds)]
+    for name, figures in [("before", report.before), *stages, ("written", report.after)]:
+        print(
+            f"{name:<18}{figures.rendered_iou:>14.2f}{figures.flicker:>10.2f}{figures.agreement:>11.2f}"
+            f"{figures.unsure:>9.2f}"
+        )

@@ -1,0 +1,225 @@
+"""How a network teaches itself: recordings labelled by the stream, rounds of training on them and rendered frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.dataset import DatasetReader, DatasetWriter, open_dataset
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.frames.sources import FoundFrame, find_frames
+from graspcut.labels import UNKNOWN
+from graspcut.nn.normalisation import recompute_batch_norms
+from graspcut.runtime.model_folder import fill_network, load_model_folder
+from graspcut.segmentation.mixing import at_working_scale, mixed_views, rendered_batches, working_focal_px
+from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.stream import SegmentationStream, StreamConfig
+from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.train.streams import TrainingData
+from graspcut.train.trainer import RunConfig, run_training
+
+_TEACHER_UNIT_MM = 0.5
+_FARTHEST_MM = 32_000.0
+STATISTICS_FRAMES = 64
+_FRESH_SEED = 7_000_003
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """How a network is adapted.
+
+    Attributes:
+        quick: only take batch-norm statistics from the recording; seconds, no training.
+        rounds: how often the recording is labelled anew and trained on.
+        steps: batches of each round.
+        batch_size: frames in a batch.
+        recording_share: share of batches with frames of the recording; the others are rendered.
+        statistics_share: share of the recording in the batch-norm statistics.
+        certainty: probability from which a label of the teacher teaches.
+        learning_rate: highest one.
+        class_weights: of background, hand and object in the cross entropy.
+        largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost; a round that loses more is
+            taken back.
+        test_frames: how many of these frames are scored.
+        most_frames: frames of the recordings that are used, in a row each.
+        seed: of everything random.
+        workers: processes that prepare batches.
+        threads: of the network.
+    """
+
+    quick: bool = False
+    rounds: int = 2
+    steps: int = 700
+    batch_size: int = 8
+    recording_share: float = 0.4
+    statistics_share: float = 0.5
+    certainty: float = 0.9
+    learning_rate: float = 3e-4
+    class_weights: tuple[float, float, float] = (1.0, 1.0, 1.3)
+    largest_loss: float = 1.0
+    test_frames: int = 200
+    most_frames: int = 1800
+    seed: int = 0
+    workers: int = 1
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("recording_share", "statistics_share", "certainty"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number between 0 and 1")
+        for name in ("rounds", "steps", "batch_size", "test_frames", "most_frames"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+
+
+class Recordings:
+    """The frames of the inputs, in a row for each of them; bad ones are noted and left out."""
+
+    def __init__(
+        self, inputs: Sequence[str | Path], depth_unit_mm: float | None, focal_px: float | None, most: int
+    ) -> None:
+        self._focal_px = focal_px
+        self.failures: dict[str, str] = {}
+        found = [find_frames([place], depth_unit_mm=depth_unit_mm) for place in inputs]
+        each = max(1, most // len(found))
+        self.parts = [frames[:each] for frames in found]
+
+    def frames(self, part: list[FoundFrame]) -> Iterator[Frame]:
+        """The usable frames of one input."""
+        for entry in part:
+            try:
+                frame = entry.load()
+            except FrameError as error:
+                self.failures[entry.name] = str(error)
+                continue
+            depth = np.where(frame.depth_mm < _FARTHEST_MM, frame.depth_mm, np.float32(0))
+            camera = frame.camera
+            if camera is None and self._focal_px is not None:
+                camera = Camera.from_focal_length(frame.width, frame.height, self._focal_px)
+            yield replace(frame, depth_mm=depth, camera=camera)
+
+
+def streamed(
+    network: nn.Module, recordings: Recordings, part: list[FoundFrame]
+) -> Iterator[tuple[Frame, Segmentation]]:
+    """Frames of one recording with what past and future together say."""
+    segmenter = Segmenter.from_network(network, device="cpu")
+    kept: list[Frame] = []
+
+    def noted() -> Iterator[Frame]:
+        for frame in recordings.frames(part):
+            kept.append(frame)
+            yield frame
+
+    for result in SegmentationStream(segmenter, StreamConfig()).smooth(noted()):
+        yield kept.pop(0), result
+
+
+def statistics_batches(network: nn.Module, recordings: Recordings) -> Iterator[tuple[Tensor, Tensor]]:
+    """Frames of the recordings at the network's scale, one a batch."""
+    working = working_focal_px(network)
+    for part in recordings.parts:
+        chosen = part[:: max(1, len(part) * len(recordings.parts) // STATISTICS_FRAMES)]
+        for frame in recordings.frames(chosen):
+            depth, focal = at_working_scale(frame.depth_mm, focal_length_px(frame.camera, frame.width), working)
+            yield torch.from_numpy(depth)[None, None], torch.tensor([focal], dtype=torch.float32)
+
+
+def teacher_folder(
+    network: nn.Module,
+    recordings: Recordings,
+    part: list[FoundFrame],
+    folder: Path,
+    config: AdaptationConfig,
+    say: Callable[[int], None],
+) -> DatasetReader | None:
+    """The frames of one recording with the labels of which past and future together are sure."""
+    if not (folder / "dataset.json").exists():
+        description = {"labels": "those of a network over time, where it was sure", "certainty": config.certainty}
+        writer = DatasetWriter(folder, depth_unit_mm=_TEACHER_UNIT_MM, description=description, batched=True)
+        count = 0
+        shape: tuple[int, ...] | None = None
+        for frame, result in streamed(network, recordings, part):
+            shape = frame.depth_mm.shape if shape is None else shape
+            if frame.depth_mm.shape == shape:  # one folder holds frames of one size
+                sure = result.probabilities.max(axis=0) >= config.certainty
+                labels = np.where(sure, result.labels, np.uint8(UNKNOWN))
+                writer.write(count, LabelledFrame(replace(frame, colour=None, colour_camera=None), labels))
+                count += 1
+            say(count)
+        if count == 0:
+            return None
+        writer.finish(count)
+    return open_dataset(folder)
+
+
+def train_round(
+    network: nn.Module,
+    folder_config: dict[str, Any],
+    recordings: Recordings,
+    folder: Path,
+    config: AdaptationConfig,
+    say: Progress,
+    number: int,
+) -> bool:
+    """Labels the recordings with the network as it is, trains on them and on rendered frames; False when stopped."""
+    total, before = sum(len(part) for part in recordings.parts), 0
+    readers = []
+    for position, part in enumerate(recordings.parts):
+        done = before
+        reader = teacher_folder(
+            network,
+            recordings,
+            part,
+            folder / f"teacher-{position}",
+            config,
+            lambda count, done=done: say(f"labelling, round {number}", done + count, total),  # type: ignore[misc]
+        )
+        before += len(part)
+        readers += [] if reader is None else [reader]
+    task = SegmentationTask(folder_config["model"], _task_config(config), network.train())
+    views = mixed_views(
+        readers,
+        working_focal_px(network),
+        recorded_share=config.recording_share,
+        batch_size=config.batch_size,
+        seed=_FRESH_SEED * (config.seed + 1) + 1009 * number,  # other rendered frames in each round
+    )
+    data = TrainingData(views, seed=config.seed + number, workers=config.workers)
+    run = RunConfig(
+        folder / "run",
+        seed=config.seed + number,
+        accelerator="cpu",
+        threads=config.threads,
+        validate_every_steps=0,
+        checkpoint_every_steps=200,
+        progress_bar=True,
+    )
+    result = run_training(task, data, run)
+    if result.model_folder is None:
+        return False
+    _, weights = load_model_folder(result.model_folder)
+    fill_network(network, weights, result.model_folder)
+    network.eval()
+    recompute = list(islice(rendered_batches(network, _FRESH_SEED * (config.seed + 1)), STATISTICS_FRAMES))
+    recompute += list(statistics_batches(network, recordings))
+    recompute_batch_norms(network, recompute, share=1.0)
+    return True
+
+
+def _task_config(config: AdaptationConfig) -> TaskConfig:
+    task = TaskConfig.quick(config.steps, learning_rate=config.learning_rate, contour_part=0.0, average_decay=0.995)
+    return replace(task, class_weights=config.class_weights)

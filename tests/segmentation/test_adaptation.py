@@ -1,0 +1,145 @@
+"""Adaptation without labels: what it writes, what it refuses, and that it can be stopped and taken back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from graspcut.frames.dataset import open_dataset
+from graspcut.frames.errors import FrameError
+from graspcut.labels import UNKNOWN
+from graspcut.runtime.model_folder import load_model_config, load_model_folder
+from graspcut.segmentation import adaptation, self_training
+from graspcut.segmentation.adaptation import Figures, adapt_to_recordings
+from graspcut.segmentation.mixing import at_working_scale, mixed_views
+from graspcut.segmentation.self_training import AdaptationConfig
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+
+TINY = AdaptationConfig(quick=True, test_frames=2, workers=0, batch_size=2, steps=2, rounds=1, most_frames=6)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames of one rendered scene, the camera moving sideways."""
+    folder = tmp_path_factory.mktemp("recording")
+    generator = FrameGenerator(SynthConfig(colour=False, cut_background=0.0), seed=5)
+    labelled = next(frame for frame in (generator[index] for index in range(40)) if (frame.labels == 1).mean() > 0.05)
+    for number in range(6):
+        depth = np.roll(labelled.frame.depth_mm, 2 * number, axis=1)
+        cv2.imwrite(str(folder / f"{number:03d}.png"), np.rint(depth).astype(np.uint16))
+    return folder
+
+
+def weights_of(folder: str | Path) -> dict[str, NDArray[Any]]:
+    return load_model_folder(folder)[1]
+
+
+def test_quick_changes_statistics_and_nothing_else(recording: Path, tmp_path: Path) -> None:
+    stages: set[str] = set()
+    report = adapt_to_recordings(
+        [recording],
+        tmp_path / "mine",
+        depth_unit_mm=1.0,
+        focal_px=238.0,
+        config=replace(TINY, largest_loss=100.0),
+        progress=lambda what, done, total: stages.add(what) if done <= total else None,
+    )
+    assert report.finished and not report.kept_old and report.frames == 6 and report.model_folder is not None
+    before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed and all("running_" in name or "num_batches" in name for name in changed)
+    assert stages == {"looking for hands", "scoring before", "scoring round 0"}
+    stored = json.loads((tmp_path / "mine-adaptation" / "report.json").read_text())
+    assert stored["frames"] == 6 and stored["after"]["rendered_iou"] == pytest.approx(report.after.rendered_iou)
+    picture = cv2.imread(str(tmp_path / "mine-adaptation" / "before_after.png"))
+    assert picture is not None and picture.shape[1] > 600
+    assert load_model_config(tmp_path / "mine")["training"]["adapted"]["quick"] is True
+    assert "statistics only" in (tmp_path / "mine" / "card.md").read_text()
+
+
+def test_a_round_trains_on_sure_labels_and_can_be_repeated(recording: Path, tmp_path: Path) -> None:
+    config = replace(TINY, quick=False, largest_loss=100.0, certainty=0.95)
+    report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, focal_px=238.0, config=config)
+    assert report.finished and len(report.rounds) == 2
+    before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
+    assert any(not np.array_equal(before[name], after[name]) for name in before if "running_" not in name)
+    teacher = open_dataset(tmp_path / "mine-adaptation" / "round-1" / "teacher-0")
+    assert len(teacher) == 6
+    depth, labels = teacher.read_depth_and_labels(0)
+    assert (labels == UNKNOWN).any() and (labels == 1).any() and (depth > 0).any()
+    again = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, focal_px=238.0, config=config)
+    assert again.after == report.after
+
+
+def test_the_old_network_is_kept_when_too_much_is_lost(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([80.0, 75.0])
+    monkeypatch.setattr(adaptation, "_figures", lambda *_: Figures(next(falling), 1.0, 2.0, 3.0))
+    report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
+    assert report.kept_old and report.after == report.before
+    before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert "old weights" in (tmp_path / "mine" / "card.md").read_text()
+
+
+def test_recordings_without_hands_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "wall"
+    folder.mkdir()
+    wall = np.full((240, 320), 1500, np.uint16)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), wall)
+    with pytest.raises(FrameError, match="could be a hand was found in 0 of 3 frames"):
+        adapt_to_recordings([folder], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_bad_frames_are_named_and_left_out(recording: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for path in recording.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "003.png").write_bytes(b"\x89PNG nothing")
+    report = adapt_to_recordings([folder], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
+    assert report.frames == 5
+    assert [name for name, _ in report.failures] == ["003"]
+
+
+def test_recorded_frames_have_their_share(tmp_path: Path) -> None:
+    views = mixed_views([], 240.0, recorded_share=0.4, batch_size=3, seed=1)
+    assert [view.probability for view in views] == [0.5, 0.5]
+    assert all(view.batch_size == 3 for view in views)
+
+
+def test_frames_come_to_the_working_scale() -> None:
+    depth = np.arange(480 * 640, dtype=np.float32).reshape(480, 640)
+    small, focal = at_working_scale(depth, 480.0, 240.0)
+    assert small.shape == (240, 320) and focal == 240.0
+    assert np.isin(small, depth).all()
+    same, focal = at_working_scale(depth, 480.0, None)
+    assert same is depth and focal == 480.0
+
+
+def test_wrong_settings_say_what_is_expected() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        AdaptationConfig(recording_share=1.0)
+    with pytest.raises(ValueError, match="1 or more"):
+        AdaptationConfig(rounds=0)
+
+
+@pytest.fixture(autouse=True)
+def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(self_training, "STATISTICS_FRAMES", 4)
+    monkeypatch.setattr(adaptation, "STATISTICS_FRAMES", 4)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

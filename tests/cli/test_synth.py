@@ -34,7 +34,12 @@ def test_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_renderer(tmp_path: Path) -> None:
-    assert synth(tmp_path / "plain", "--no-colour", "--sensor", "kinect", "--held-out", "--workers", "1") == 0
+    assert (
+        synth(
+            tmp_path / "plain", "--no-colour", "--profile", "v1", "--sensor", "kinect", "--held-out", "--workers", "1"
+        )
+        == 0
+    )
     frame = DatasetReader(tmp_path / "plain")[0].frame
     assert frame.colour is None
     assert frame.camera is not None and frame.camera.fx == pytest.approx(588.03 / 10)

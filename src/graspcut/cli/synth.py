@@ -20,7 +20,7 @@ def synth(
     size: Size = "320x240",
     seed: int = 0,
     workers: int = 0,
-    sensor: SensorName = "sr300",
+    sensor: SensorName | None = None,
     profile: ProfileName = "v2",
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
@@ -34,7 +34,8 @@ def synth(
         seed: The same seed gives the same frames; frames 0 to 99 are those of a run of 100.
         workers: Processes that render; 0 for one on each core. The frames do not depend on it.
         profile: v2 shows close-ups, people at tables and rooms; v1 makes the frames of the first version again.
-        sensor: Whose errors the depth has; ideal has none.
+        sensor: Whose camera and errors the depth has: mix (the default; sr300 for profile v1) draws one for each frame,
+            ideal has none.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -17,11 +18,12 @@ from graspcut.synth.kernels.compiling import discard_stale_cache, loop
 from graspcut.synth.rendering import colour_camera as colour_module
 from graspcut.synth.rendering.ray_casting import RenderedView, render
 from graspcut.synth.scenes.config import PROFILES, ProfileName
+from graspcut.synth.scenes.rooms import FARTHEST_MM
 from graspcut.synth.scenes.scene import PlacedHand, Scene, SceneConfig, sample_scene
 from graspcut.synth.sensors.config import SensorConfig
 from graspcut.synth.sensors.depth_sensor import simulate
 from graspcut.synth.sensors.names import SensorName
-from graspcut.synth.sensors.presets import sensor_preset
+from graspcut.synth.sensors.presets import draw_preset, sensor_preset
 
 discard_stale_cache(__file__)
 
@@ -34,8 +36,10 @@ class SynthConfig:
         width: Width of the frames in pixels.
         height: Height in pixels.
         profile: Version of the renderer: "v1" makes the frames of the first version again, "v2" shows more places.
-        sensor: Preset of the depth sensor, one of `sensors.names.SENSOR_NAMES`.
-        vary_sensor: Draw the strength of every sensor effect anew for each frame; otherwise the preset's own values.
+        sensor: Preset of the depth sensor, one of `sensors.names.SENSOR_NAMES`; by default "mix", one of all cameras
+            for each frame, and "sr300" for profile v1.
+        vary_sensor: Draw the strength of every sensor effect, and in profile v2 the focal length, anew for each frame;
+            otherwise they are the preset's own.
         held_out_kinds: Held objects are of the kinds kept out of training.
         colour: Render the colour camera too.
         window: (width, height) of a window cut from the frame around a hand, as if the camera had delivered only
@@ -49,7 +53,7 @@ class SynthConfig:
     width: int = 320
     height: int = 240
     profile: ProfileName = "v2"
-    sensor: SensorName = "sr300"
+    sensor: SensorName | None = None
     vary_sensor: bool = True
     held_out_kinds: bool = False
     colour: bool = True
@@ -59,21 +63,53 @@ class SynthConfig:
     scene: SceneConfig = field(default_factory=SceneConfig)
 
     def __post_init__(self) -> None:
-        sensor_preset(self.sensor)
         if self.profile not in PROFILES:
             raise ValueError(f"profile {self.profile!r} is unknown; known profiles: {', '.join(PROFILES)}")
+        if self.sensor is None:
+            object.__setattr__(self, "sensor", "sr300" if self.profile == "v1" else "mix")
+        if self.sensor == "mix" and self.profile == "v1":
+            raise ValueError("profile v1 has one sensor for all frames; choose one, or profile v2 for a mix")
+        if self.sensor != "mix":
+            sensor_preset(str(self.sensor))
         if self.width < 16 or self.height < 16:
             raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
             raise ValueError(f"window {self.window} does not fit into {self.width}x{self.height}")
 
     def camera(self) -> Camera:
-        """The depth camera of the preset at this size, without window and jitter."""
-        return sensor_preset(self.sensor).camera(self.width, self.height)
+        """The depth camera of the preset at this size, without window and jitter; an SR300's for "mix"."""
+        preset = sensor_preset("sr300" if self.sensor == "mix" else str(self.sensor))
+        return _camera(preset.camera, self)
 
 
-def _sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:
-    preset = sensor_preset(config.sensor)
+def _camera(make: Callable[[int, int], Camera], config: SynthConfig) -> Camera:
+    """A camera of the configured size; an upright one is a camera held upright, so its long side counts."""
+    if config.profile == "v1" or config.height <= config.width:
+        return make(config.width, config.height)
+    lying = make(config.height, config.width)
+    return replace(
+        lying,
+        fx=lying.fy,
+        fy=lying.fx,
+        cx=lying.cy,
+        cy=lying.cx,
+        width=config.width,
+        height=config.height,
+    )
+
+
+def _draw_sensor(config: SynthConfig, rng: np.random.Generator) -> tuple[Camera, SensorConfig]:
+    """The camera and its errors for one frame (profile v2)."""
+    preset = draw_preset(rng, str(config.sensor))
+    if not config.vary_sensor:
+        return _camera(preset.camera, config), preset.config
+    camera = _camera(lambda width, height: preset.draw_camera(rng, width, height), config)
+    return camera, preset.draw(rng)
+
+
+def _first_sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:
+    """The errors for one frame of profile v1, whose camera is always the preset's."""
+    preset = sensor_preset(str(config.sensor))
     return preset.draw(rng) if config.vary_sensor else preset.config
 
 
@@ -181,17 +217,17 @@ class FrameGenerator:
             raise IndexError(f"frame {index}: frames are numbered from 0")
         config = self.config
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([self.seed, index])))
-        camera = config.camera()
+        sensor: SensorConfig | None = None
+        if config.profile == "v1":
+            camera = config.camera()
+        else:
+            camera, sensor = _draw_sensor(config, rng)
         if config.focal_jitter > 0.0:
             scale = float(np.exp(np.clip(rng.normal(0, config.focal_jitter), -0.35, 0.35)))
             camera = replace(camera, fx=camera.fx * scale, fy=camera.fy * scale)
         scene_config = replace(config.scene, held_out_kinds=config.held_out_kinds)
-        if config.profile == "v1":
-            scene = sample_scene(rng, camera, scene_config, "v1")
-            sensor = None
-        else:
-            sensor = _sensor(config, rng)
-            scene = sample_scene(rng, camera, scene_config, config.profile, sensor.far_mm)
+        farthest_mm = FARTHEST_MM if sensor is None else sensor.far_mm
+        scene = sample_scene(rng, camera, scene_config, config.profile, farthest_mm)
         if config.window is not None:
             camera = _window(camera, config.window, scene.hands, rng)
         return self._observe(rng, scene, camera, sensor, f"{index:06d}")
@@ -204,7 +240,7 @@ class FrameGenerator:
         _fold(rng, clean, surface, scene, camera)
         label, instance, part, colours, stripes = scene.surfaces.columns()
         if sensor is None:
-            sensor = _sensor(config, rng)
+            sensor = _first_sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))
         if rng.random() < config.cut_background:
             self._cut(rng, depth, source, clean[label[surface] != BACKGROUND])

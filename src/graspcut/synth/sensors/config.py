@@ -22,6 +22,12 @@ class SensorConfig:
     """Strength of every effect; the defaults are an ideal sensor that changes nothing.
 
     Attributes:
+        window_px: half a stereo matcher's window: near surfaces are wider by this.
+        blur_px, blur_step_mm: half the window over which disparity is averaged, where that changes depth by less than
+            the step.
+        cell_px: size of the cells in which a scanner measures; between them depth is interpolated. 0 = every pixel.
+        wave_quadratic, wave_px: noise in disparity that is correlated over some pixels: sigma in mm at a distance of
+            one metre, growing with its square, and the size of the waves.
         baseline_mm: projector's offset from the camera along x; positive: on the camera's right, so shadows lie left of
             near things.
         surface_step_mm: neighbours further apart are not joined by a surface for the shadow and the smoothing.
@@ -57,6 +63,12 @@ class SensorConfig:
         quantum_mm: step of the output; 0 = none.
     """
 
+    window_px: float = 0.0
+    blur_px: float = 0.0
+    blur_step_mm: float = 20.0
+    cell_px: float = 0.0
+    wave_quadratic: float = 0.0
+    wave_px: float = 4.0
     baseline_mm: float = 0.0
     surface_step_mm: float = 15.0
     flying_probability: float = 0.0
@@ -115,6 +127,11 @@ class SensorConfig:
     def has_pattern(self) -> bool:
         """Whether there is a slow bias or a stripe anywhere."""
         return self.bias_mm > 0.0 or self.stripe_amplitude_mm > 0.0
+
+    @property
+    def resolves_coarsely(self) -> bool:
+        """Whether optics or matcher change the clean depth before all other errors."""
+        return self.window_px > 0.0 or self.blur_px > 0.0 or self.cell_px > 0.0
 
     @property
     def has_noise(self) -> bool:

@@ -1,7 +1,8 @@
-"""A depth camera's imperfections on a clean depth image: SR300-like and Kinect-like sensors, all effects configurable.
+"""A depth camera's imperfections on a clean depth image; all effects configurable.
 
-Order of the effects: projector shadow, flying pixels, bias and stripes, lateral jitter, edge loss, grazing loss,
-smoothing, axial noise, specks, holes, range, quantum. `config.py` says what each is.
+Order of the effects: what optics and matcher resolve (`matching.py`), projector shadow, flying pixels, bias and
+stripes, lateral jitter, edge loss, grazing loss, waves, smoothing, axial noise, specks, holes, range, quantum;
+`config.py` says what each is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graspcut.synth.kernels.random_numbers import hash32, lattice, stage_key
-from graspcut.synth.sensors import loops
+from graspcut.synth.sensors import loops, matching
 from graspcut.synth.sensors.config import REFERENCE_FOCAL_PX, SensorConfig
 from graspcut.synth.sensors.measuring_stages import (
     EdgeBitsNumbers,
@@ -29,7 +30,7 @@ from graspcut.synth.sensors.output_stages import NoiseNumbers, OutputNumbers
 NEAREST_MM = 100.0  # the shadow test treats nearer surfaces as if they were here
 
 # Stages of `random_numbers.stage_key`; a new use takes a new number.
-_FLYING, _FIELD, _PHASE, _EDGE, _NOISE, _HOLES, _DARK, _OUTPUT = range(8)
+_FLYING, _FIELD, _PHASE, _EDGE, _NOISE, _HOLES, _DARK, _OUTPUT, _WAVES = range(9)
 
 FloatImage = npt.NDArray[np.float32]
 IndexImage = npt.NDArray[np.int32]
@@ -225,8 +226,13 @@ def simulate(
         ValueError: if an array has another shape or dtype, or the focal length is not positive.
     """
     height, width = check_arguments(depth_mm, stripes, focal_px)
-    clean = np.ascontiguousarray(depth_mm)
-    stripes = np.ascontiguousarray(stripes)
+    scale = focal_px / REFERENCE_FOCAL_PX
+    clean, shown = np.ascontiguousarray(depth_mm), None
+    if config.resolves_coarsely:
+        clean, shown = matching.resolve(clean, config, scale)
+    stripes = np.ascontiguousarray(stripes).reshape(-1)
+    if shown is not None:
+        stripes = stripes[shown.reshape(-1)]
     tables = prepare_tables(height, width, focal_px, config, seed)
     work = _workspace
     work.fit(height, width, tables.covered_bins)
@@ -235,11 +241,13 @@ def simulate(
     loops.edge_bits(clean, work.first, work.edges, *tables.edge_bits)
     loops.flying(work.first, work.edges, work.second, work.first_source, *tables.flying)
     if config.has_pattern:
-        loops.pattern(work.second, work.first_source, stripes.reshape(-1), tables.fields, *tables.pattern)
+        loops.pattern(work.second, work.first_source, stripes, tables.fields, *tables.pattern)
     loops.edge(
         work.second, work.first_source, work.edges, work.inverse_cosine, work.first, work.second_source, *tables.edge
     )
     measured, other = work.first, work.second
+    if config.wave_quadratic > 0.0:
+        matching.add_waves(measured, config, scale, stage_key(seed, _WAVES))
     for is_last in (False, True):
         if tables.smooth_step > 0.0 and config.smooth_after_noise == is_last:
             loops.smooth(measured, other, tables.smooth_step)
@@ -251,4 +259,6 @@ def simulate(
     loops.output(
         measured, work.second_source, tables.holes, tables.dark, out, source, tables.blob_numbers, *tables.output
     )
+    if shown is not None:
+        source = np.where(source >= 0, shown.reshape(-1)[source], np.int32(-1))
     return out, source

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-SensorName = Literal["sr300", "kinect", "ideal"]
+# "mix" draws one of the cameras for each frame.
+SensorName = Literal["sr300", "kinect", "stereo", "tof", "lidar", "ideal", "mix"]
 SENSOR_NAMES: Final[tuple[SensorName, ...]] = get_args(SensorName)

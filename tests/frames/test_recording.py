@@ -88,7 +88,7 @@ from graspcut.frames.recording import RecordingWriter
 writer = RecordingWriter(sys.argv[1], None, 1.0)
 index = 0
 while True:
-    writer.append(np.full((240, 320), index + 1, np.uint16), np.full((240, 320, 3), 5, np.uint8), index / 30)
+    writer.append(np.full((240, 320), index + 501, np.uint16), np.full((240, 320, 3), 5, np.uint8), index / 30)
     index += 1
     print(index, flush=True)
 """
@@ -106,12 +106,12 @@ def test_a_killed_recorder_leaves_what_it_appended(tmp_path: Path) -> None:
     recording = Recording(tmp_path)
     assert len(recording) >= 5
     for index in range(len(recording)):
-        assert (recording.read_raw_depth(index) == index + 1).all()
+        assert (recording.read_raw_depth(index) == index + 501).all()
     # Left over are at most the files of the one frame that was being written.
     assert all("stopped" in fault for fault in recording.check())
     with RecordingWriter(tmp_path, None, 1.0, resume=True) as writer:
         count = len(writer)
-        writer.append(np.full((240, 320), 9, np.uint16))
+        writer.append(np.full((240, 320), 509, np.uint16))
     assert len(Recording(tmp_path)) == count + 1
 
 

@@ -133,8 +133,9 @@ class RecordingWriter:
                 f"raw depth came as {came}; expected uint16 exactly as the camera gives it. Do not convert to "
                 "millimetres before recording; the unit is stored beside the frames."
             )
-        # Making a frame checks shapes and cameras, so nothing is recorded that could not be read again.
-        Frame(check_depth(depth_raw, self.depth_unit_mm), self.camera, colour, self.colour_camera, timestamp_s)
+        # Making a frame checks shapes and cameras. Whether the distances are plausible is for the reader to say: a hand
+        # over the lens must not end a recording.
+        Frame(depth_raw.astype(np.float32), self.camera, colour, self.colour_camera, timestamp_s, notes=())
         name = f"{self._count:06d}"
         entry: dict[str, Any] = {"timestamp_s": timestamp_s}
         entry["depth"] = self._write("depth", name, ".png", depth_raw)

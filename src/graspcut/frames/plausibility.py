@@ -63,7 +63,11 @@ class DepthRange:
 def depth_range(depth: NDArray[Any]) -> DepthRange | None:
     """Percentiles of the pixels with data, from some thousand of them; None if there are none."""
     flat = depth.reshape(-1)
-    sample = flat[:: max(1, flat.size // _SAMPLE)]
+    step = max(1, flat.size // _SAMPLE)
+    # A step that divides the width would see a few columns only.
+    while math.gcd(step, depth.shape[-1]) != 1:
+        step += 1
+    sample = flat[::step]
     values = sample[sample > 0]
     if values.size < 256 < flat.size:
         # Little of the frame has data, such as a hand that is cut out.

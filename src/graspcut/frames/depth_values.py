@@ -116,6 +116,11 @@ def _without_missing(
     is_float = array.dtype.kind == "f"
     if not (math.isfinite(low) and math.isfinite(high)):
         missing = ~np.isfinite(array)
+        if missing.all():
+            raise FrameError(
+                f"depth has nothing but NaN or infinite pixels ({array.size} of them); expected distances, with 0, NaN or "
+                "infinity where there is no data."
+            )
         array = np.where(missing, array.dtype.type(0), array)
         notes.append(Note("no data", f"{_pixels(missing)} with NaN or infinity counted as no data"))
         low, high = float(array.min()), float(array.max())

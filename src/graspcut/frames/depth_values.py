@@ -118,8 +118,8 @@ def _without_missing(
         missing = ~np.isfinite(array)
         if missing.all():
             raise FrameError(
-                f"depth has nothing but NaN or infinite pixels ({array.size} of them); expected distances, with 0, NaN or "
-                "infinity where there is no data."
+                f"depth has nothing but NaN or infinite pixels ({array.size} of them); expected distances, with 0, NaN "
+                "or infinity where there is no data."
             )
         array = np.where(missing, array.dtype.type(0), array)
         notes.append(Note("no data", f"{_pixels(missing)} with NaN or infinity counted as no data"))

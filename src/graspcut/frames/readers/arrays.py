@@ -175,8 +175,8 @@ def array_header(path: Path) -> ArrayHeader:
         present = os.fstat(file.fileno()).st_size - header.offset
     if header.size > present:
         raise FrameError(
-            f"{path} is damaged: its header promises {header.size} bytes of shape {header.shape}, and {present} follow. "
-            "Expected a whole .npy file; save it again with numpy.save."
+            f"{path} is damaged: its header promises {header.size} bytes of shape {header.shape}, and {present} "
+            "follow. Expected a whole .npy file; save it again with numpy.save."
         )
     return header
 
@@ -230,8 +230,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: ArrayHeader
     most = _MOST_UNPACKED_PICTURES * largest_picture() * 8
     if header.size > most:
         raise FrameError(
-            f"{name} would unpack to {header.size / 1e6:.0f} MB; expected at most {most / 1e6:.0f} MB. Save it as .npy or "
-            "with numpy.savez, which are read frame by frame, or give --max-megapixels."
+            f"{name} would unpack to {header.size / 1e6:.0f} MB; expected at most {most / 1e6:.0f} MB. Save it as .npy "
+            "or with numpy.savez, which are read frame by frame, or give --max-megapixels."
         )
     with archive.open(info) as member:
         return np.lib.format.read_array(member, allow_pickle=False)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Pictures and arrays of several channels that hold one depth image all the same.
 
-- Depth packed into 8-bit channels: NYU hand pose has its high byte in green and its low byte in blue, HO-3D its high byte
-  in green and its low byte in red. The byte that varies smoothly is the high one.
+- Depth packed into 8-bit channels: NYU hand pose has its high byte in green and its low byte in blue, HO-3D its high
+  byte in green and its low byte in red. The byte that varies smoothly is the high one.
 - 16-bit grey with alpha, or three equal channels, as editors and some libraries save grey pictures.
 - Point maps (H, W, 3): z is the distance.
 """
@@ -124,10 +124,8 @@ def _of_points_or_grey(image: NDArray[Any]) -> tuple[NDArray[Any], list[Note]]:
     count = image.shape[2]
     if count >= 3 and is_point_map(image):
         return np.ascontiguousarray(image[..., 2]), [Note("channels", "a map of points (x, y, z): z was taken")]
-    # NaN is not equal to NaN.
-    if count >= 3 and np.array_equal(np.nan_to_num(image[..., 0]), np.nan_to_num(image[..., 1])):
-        if np.array_equal(np.nan_to_num(image[..., 0]), np.nan_to_num(image[..., 2])):
-            return np.ascontiguousarray(image[..., 0]), [Note("channels", f"one of {count} equal channels was taken")]
+    if count >= 3 and all(np.array_equal(image[..., 0], image[..., n], equal_nan=True) for n in (1, 2)):
+        return np.ascontiguousarray(image[..., 0]), [Note("channels", f"one of {count} equal channels was taken")]
     return image, []
 
 

@@ -42,9 +42,9 @@ _HOW: Final = {
     ".oni": "an OpenNI recording: NiViewer or the openni Python package play it; write each depth frame as 16-bit PNG",
     ".svo": "a ZED recording: ZED_SVO_Export {name} out/ 4 writes 16-bit depth PNG",
     ".klg": "an ElasticFusion log: unpack each frame with zlib and numpy.frombuffer(.., numpy.uint16)",
-    ".pcd": "a point cloud; depth.npy needs its rows and columns: pcl_convert or open3d, then take z as (height, width)",
-    ".pkl": "a Python pickle, which can run code. Where you trust it: numpy.save('depth.npy', pickle.load(open({name!r}, "
-    "'rb'))['depth'])",
+    ".pcd": "a point cloud: with open3d or pypcd4, take z in its rows and columns and save (height, width) as .npy",
+    ".pkl": "a Python pickle, which can run code. Where you trust it: "
+    "numpy.save('depth.npy', pickle.load(open({name!r}, 'rb'))['depth'])",
     ".zip": "an archive: unpack it and give the folder",
     ".jpg": "JPEG, whose lossy 8 bits cannot hold depth: export 16-bit PNG from the camera's own program",
     ".mp4": "a video, whose lossy 8 bits cannot hold depth: export 16-bit PNG from the camera's own program",

@@ -1,4 +1,4 @@
-"""Depth in picture files: PNG, TIFF with its pages, PGM, PFM, EXR, and PNG behind the header of ROS's compressedDepth."""
+"""Depth in picture files: PNG, also behind the header of ROS's compressedDepth; TIFF with its pages; PGM, PFM, EXR."""
 
 from __future__ import annotations
 

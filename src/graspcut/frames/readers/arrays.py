@@ -209,13 +209,20 @@ def _mapped(path: Path) -> NDArray[Any]:
     header = array_header(path)
     if header.size == 0:
         raise FrameError(f"{path} has shape {header.shape}, so no numbers; expected (height, width). Save it again.")
-    order = "F" if header.fortran else "C"
     if header.shape == ():
         raise FrameError(f"{path} holds a single number; expected an image of shape (height, width).")
-    return np.memmap(path, header.dtype, "r", header.offset, header.shape, order)  # type: ignore[call-overload, no-any-return]
+    return _memmap(path, header, header.offset)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: ArrayHeader, file: BinaryIO, name: str) -> Any:
+def _memmap(file: Path | BinaryIO, header: ArrayHeader, offset: int) -> NDArray[Any]:
+    mapped: Any = np.memmap
+    values: NDArray[Any] = mapped(file, header.dtype, "r", offset, header.shape, "F" if header.fortran else "C")
+    return values
+
+
+def _member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: ArrayHeader, file: BinaryIO, name: str
+) -> NDArray[Any]:
     """An array of an archive; one that is stored without compression is mapped, not loaded."""
     if header.size + header.offset > info.file_size:
         raise FrameError(f"{name} is damaged: its header promises {header.size} bytes, and {info.file_size} are there.")
@@ -225,8 +232,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: ArrayHeader
         file.seek(info.header_offset + 26)
         lengths = file.read(4)
         start = info.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-        order = "F" if header.fortran else "C"
-        return np.memmap(file, header.dtype, "r", start + header.offset, header.shape, order)  # type: ignore[call-overload]
+        return _memmap(file, header, start + header.offset)
     most = _MOST_UNPACKED_PICTURES * largest_picture() * 8
     if header.size > most:
         raise FrameError(
@@ -234,7 +240,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: ArrayHeader
             "or with numpy.savez, which are read frame by frame, or give --max-megapixels."
         )
     with archive.open(info) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)  # type: ignore[arg-type]
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def _depth_name(headers: dict[str, ArrayHeader], path: Path) -> str:

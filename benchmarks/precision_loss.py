@@ -25,8 +25,10 @@ from evaluate_shipped import (  # type: ignore[import-not-found]  # a script bes
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.contract import BackendError
-from graspcut.runtime.model_folder import find_model_folder, graph_file
-from graspcut.segmentation.export import export_model
+from graspcut.runtime.export import export_model
+from graspcut.runtime.graph_files import find_graph
+from graspcut.runtime.model_folder import find_model_folder
+from graspcut.segmentation.method import METHOD
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
 
@@ -66,12 +68,14 @@ def main() -> None:
         readers[name] = open_dataset(folder, depth_unit_mm=1.0, focal_px=SEQUENCE_FOCAL_PX)
     segmenters = [Segmenter.load(options.model, device="cpu", backend="pytorch")]
     for backend, precision, form in RUNS:
-        path = graph_file(find_model_folder(options.model), precision)
+        path = find_graph(find_model_folder(options.model), backend, precision)
         try:
             if path is None:
                 # The loss is measured here, on more frames: nothing is refused beforehand.
                 folder = options.cache / "precision-loss"
-                path = export_model(options.model, folder, form=form, precision=precision, largest_loss=100.0).path
+                path = export_model(
+                    METHOD, options.model, folder, form=form, precision=precision, largest_loss=100.0
+                ).path
             segmenters.append(Segmenter.load(path, backend=backend))
         except BackendError as error:
             print(f"{backend} {precision}: {error}")

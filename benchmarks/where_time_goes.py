@@ -11,7 +11,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from graspcut.runtime.model_folder import find_model_folder, graph_file
+from graspcut.runtime.graph_files import find_graph
+from graspcut.runtime.model_folder import find_model_folder
 from graspcut.runtime.openvino_core import shared_core
 from graspcut.runtime.openvino_session import static_model
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--precision", default="int8", choices=("fp32", "int8"))
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    path = graph_file(find_model_folder(options.model), options.precision)
+    path = find_graph(find_model_folder(options.model), "onnxruntime", options.precision)
     if path is None:
         parser.error(f"{options.model} has no {options.precision} graph")
     core = shared_core()

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graspcut.nn.folding import doubling_as_convolution, fold_batch_norm, replace_small_deconvolutions
-from graspcut.segmentation.graph import folded
+from graspcut.nn.folding import doubling_as_convolution, fold_batch_norm, folded, replace_small_deconvolutions
 from graspcut.segmentation.models import MODELS, build_model
 from tests.mini_network import mini_network, randomise_batch_norms, scene_mm
 
@@ -65,6 +64,11 @@ def test_training_mode_is_refused() -> None:
         fold_batch_norm(network, lambda module: module(torch.zeros(1, 1, 5, 5)))
 
 
+def run_example(network: nn.Module) -> object:
+    """Any frame."""
+    return network(torch.full((1, 1, 64, 64), 500.0), torch.full((1,), 240.0))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_segmentation_network_computes_the_same_folded(name: str) -> None:
     torch.manual_seed(0)
@@ -75,7 +79,7 @@ def test_every_segmentation_network_computes_the_same_folded(name: str) -> None:
     depth, focal = torch.from_numpy(scene_mm(45, 61)).reshape(1, 1, 45, 61), torch.tensor([240.0])
     with torch.no_grad():
         expected = network(depth, focal)
-        small = folded(network)
+        small = folded(network, run_example)
         assert count(small, nn.BatchNorm2d) == 0 and norms > 0
         assert_close(small(depth, focal), expected)
     assert count(network, nn.BatchNorm2d) == norms
@@ -84,7 +88,7 @@ def test_every_segmentation_network_computes_the_same_folded(name: str) -> None:
 
 def test_folding_leaves_the_mode_of_the_network_and_gives_evaluation_mode() -> None:
     network = mini_network().train()
-    small = folded(network)
+    small = folded(network, run_example)
     assert network.training and network.encoder.training and not any(module.training for module in small.modules())
     depth, focal = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64), torch.tensor([240.0])
     with torch.no_grad():

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graspcut.segmentation.export import onnx_of_model
-from graspcut.segmentation.predictor import Segmenter
+from graspcut.runtime.export import describe_graph, onnx_of_model
+from graspcut.segmentation.method import METHOD
+from graspcut.segmentation.predictor import Segmenter, inputs_of
 from tests.mini_network import mini_network, scene_mm
 
 CALLS = 60
@@ -43,7 +44,7 @@ def growth_mb(call: Callable[[int], object]) -> float:
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("memory") / "model.onnx"
-    path.write_bytes(onnx_of_model(mini_network(), "mini"))
+    path.write_bytes(onnx_of_model(METHOD, mini_network(), describe_graph(METHOD, "mini", "fp32")))
     return path
 
 
@@ -55,7 +56,7 @@ def test_memory_does_not_grow(backend: str, graph: Path) -> None:
         segmenter = Segmenter.load(graph, threads=1, backend=backend)
     scene = scene_mm(HEIGHT, WIDTH)
     # Every call gets an array of its own, so that keeping the input is seen as well.
-    grown = growth_mb(lambda number: segmenter.run(np.roll(scene, number, axis=1)[np.newaxis], 480.0))
+    grown = growth_mb(lambda number: segmenter.run(inputs_of(np.roll(scene, number, axis=1)[np.newaxis], 480.0)))
     assert grown < MOST_MB
 
 

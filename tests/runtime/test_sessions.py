@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graspcut.runtime.contract import BACKENDS, METADATA_KEY, BackendError, GraphDescription, Session
+from graspcut.runtime.contract import (
+    BACKENDS,
+    METADATA_KEY,
+    ArraySpec,
+    BackendError,
+    GraphDescription,
+    Session,
+    TaskContract,
+)
 from graspcut.runtime.engines import installed_backends, is_installed, known_backend, require
-from graspcut.runtime.export import onnx_of_network, quantized, save_openvino
+from graspcut.runtime.graphs import onnx_of_network, quantized, save_openvino
 from graspcut.runtime.opening import open_graph_file
 from graspcut.runtime.openvino_session import MOST_COMPILED, OpenVinoSession
 from graspcut.runtime.torch_session import MOST_PREPARED, TorchSession
 
+FREE = ("batch", "height", "width")
+CONTRACT = TaskContract(
+    "test",
+    ("nothing", "something"),
+    (ArraySpec("depth_mm", "float32", FREE),),
+    (ArraySpec("focal_px", "float32", (1,)),),
+    (ArraySpec("labels", "uint8", FREE), ArraySpec("probabilities", "float32", ("batch", 4, "height", "width"))),
+)
 DESCRIPTION = GraphDescription("test", "tiny", "fp32", ("nothing", "something"), ("focal_px",), "0.0")
 READERS = [("onnxruntime", ".onnx"), ("openvino", ".onnx"), ("openvino", ".xml")]
 ENGINES = [*READERS, ("pytorch", "")]
@@ -74,14 +90,9 @@ def assert_right(found: Answers, expected: Answers) -> None:
 
 @pytest.fixture(scope="module")
 def onnx_bytes() -> bytes:
-    sizes = {0: "batch", 1: "height", 2: "width"}
-    return onnx_of_network(
-        Tiny().eval(),
-        {"depth_mm": torch.rand(1, 8, 8), "focal_px": torch.ones(1)},
-        {"labels": sizes, "probabilities": {0: "batch", 2: "height", 3: "width"}},
-        DESCRIPTION,
-        {"depth_mm": sizes},
-    )
+    example = {"depth_mm": np.random.default_rng(0).random((1, 8, 8)), "focal_px": np.ones(1)}
+    tiny = Tiny().eval()
+    return onnx_of_network(tiny, example, CONTRACT, DESCRIPTION, [tiny.second])
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +116,19 @@ def opened(files: Path, engine: tuple[str, str], threads: int = 1, parallel_call
 
 
 def _tiny_in_torch() -> TorchSession:
-    def prepare(shape: tuple[int, ...], settings: Any, where: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    def prepare(
+        shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, NDArray[Any]], where: torch.device
+    ) -> Callable[[Tensor], tuple[Tensor, ...]]:
         network, focal = Tiny().to(where), torch.from_numpy(settings["focal_px"]).to(where)
 
         def run(depth_mm: Tensor) -> tuple[Tensor, ...]:
-            assert depth_mm.shape == shape
+            assert depth_mm.shape == shapes["depth_mm"]
             found: tuple[Tensor, ...] = network(depth_mm, focal)
             return found
 
         return run
 
-    return TorchSession(prepare, ("depth_mm", ("focal_px",), ("labels", "probabilities")))
+    return TorchSession(prepare, CONTRACT)
 
 
 def test_description_survives_the_way_through_text() -> None:
@@ -157,9 +170,9 @@ def test_unknown_back_ends_list_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("backend", "package", "mend"),
     [
-        ("openvino", "openvino", r"OpenVINO is not installed: pip install 'graspcut\[openvino\]'"),
+        ("openvino", "openvino", r"OpenVINO is not installed: pip install '\.\[openvino\]' in a checkout"),
         ("onnxruntime", "onnxruntime", "ONNX Runtime is not installed: pip install onnxruntime"),
-        ("pytorch", "torch", r"PyTorch is not installed: pip install 'graspcut\[train\]'"),
+        ("pytorch", "torch", r"PyTorch is not installed: pip install '\.\[train\]' in a checkout"),
     ],
 )
 def test_missing_back_ends_say_how_to_install_them(
@@ -282,26 +295,64 @@ def test_a_call_that_fails_does_no_harm(files: Path, engine: tuple[str, str]) ->
     assert_right(session.run(given), right(given))
 
 
-def test_openvino_keeps_few_compiled_graphs_and_always_the_right_one(files: Path) -> None:
-    session = opened(files, ("openvino", ".onnx"))
-    assert isinstance(session, OpenVinoSession)
-    cameras = [
-        ((1, 8, 9), 1.0),
-        ((1, 8, 9), 2.0),
-        ((1, 9, 8), 1.0),
-        ((2, 8, 9), 1.0),
-        ((1, 16, 9), 3.0),
-        ((1, 5, 5), 1.0),
-    ]
-    assert len(cameras) > MOST_COMPILED
-    for seed, (size, focal) in enumerate([*cameras, *reversed(cameras), *cameras[:2] * 3]):
+def count_compilations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every graph that OpenVINO compiles."""
+    compiled: list[int] = []
+    compile_model = OpenVinoSession._compile
+
+    def counted(session: OpenVinoSession, model: Any) -> Any:
+        compiled.append(1)
+        return compile_model(session, model)
+
+    monkeypatch.setattr(OpenVinoSession, "_compile", counted)
+    return compiled
+
+
+def test_openvino_compiles_for_the_first_few_sizes_and_once_for_all_others(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, compiled = opened(files, ("openvino", ".onnx")), count_compilations(monkeypatch)
+    cameras = [((1, 8 + number, 9), 1.0 + number % 3) for number in range(2 * MOST_COMPILED)]
+    for seed, (size, focal) in enumerate([*cameras, *reversed(cameras), *cameras * 3]):
         given = inputs(size, focal, seed)
         assert_right(session.run(given), right(given))
-        assert len(session._compiled) <= MOST_COMPILED
-    kept = dict(session._compiled)
-    for size, focal in cameras[:2]:
-        session.run(inputs(size, focal))
-    assert session._compiled == kept  # the last ones are not compiled again
+    assert len(compiled) == MOST_COMPILED + 1
+
+
+def test_openvino_compiles_for_a_size_that_stays(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graspcut.runtime.openvino_session.CALLS_TO_BE_COMPILED", 5)
+    session, compiled = opened(files, ("openvino", ".onnx")), count_compilations(monkeypatch)
+    for number in range(MOST_COMPILED):
+        session.run(inputs((1, 8, 8 + number)))
+    given = inputs((1, 30, 20))
+    for _ in range(8):
+        assert_right(session.run(given), right(given))
+    assert len(compiled) == MOST_COMPILED + 2  # one for all sizes, then one of its own
+    for size in ((1, 30, 20), (1, 8, 9), (1, 8, 10), (1, 8, 11)):
+        session.run(inputs(size))
+    assert len(compiled) == MOST_COMPILED + 2, "the longest unused one made room, the others are there"
+
+
+def test_openvino_compiling_keeps_nobody_waiting(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = opened(files, ("openvino", ".onnx"), threads=2, parallel_calls=2)
+    first, second = inputs((1, 8, 8)), inputs((1, 9, 9))
+    session.run(first)
+    begun, done = threading.Event(), threading.Event()
+    compile_model = OpenVinoSession._compile
+
+    def slow(own: OpenVinoSession, model: Any) -> Any:
+        begun.set()
+        assert done.wait(PATIENCE_S)
+        return compile_model(own, model)
+
+    monkeypatch.setattr(OpenVinoSession, "_compile", slow)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(session.run, second) for _ in range(2)]  # both need the one that is being compiled
+        assert begun.wait(PATIENCE_S)
+        assert_right(session.run(first), right(first))
+        done.set()
+        for future in waiting:
+            assert_right(future.result(PATIENCE_S), right(second))
 
 
 def test_pytorch_prepares_few_sizes_and_always_the_right_one(files: Path) -> None:
@@ -339,7 +390,8 @@ def test_openvino_needs_no_call_to_wait_for_another(files: Path) -> None:
     assert isinstance(session, OpenVinoSession)
     given = inputs()
     session.run(given)
-    (requests,) = session._compiled.values()
+    (compiled,) = session._compiled.values()
+    requests = compiled.result()
     busy = requests.get_nowait()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(session.run, given)
@@ -350,11 +402,23 @@ def test_openvino_needs_no_call_to_wait_for_another(files: Path) -> None:
     assert requests.qsize() == 2
 
 
+def test_int8_is_for_the_convolutions_that_the_method_names(onnx_bytes: bytes) -> None:
+    """By whose weights they have, which the graph remembers; not by what their nodes are called."""
+    onnx = pytest.importorskip("onnx")
+    found = onnx.load_from_string(quantized(onnx_bytes, [inputs()], DESCRIPTION))
+    restored = {node.output[0] for node in found.graph.node if node.op_type == "DequantizeLinear"}
+    convolutions = [node for node in found.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 2
+    assert [node.name for node in convolutions if node.input[1] in restored] == ["/second/Conv"]
+
+
 def test_quantizing_needs_convolutions_and_frames(onnx_bytes: bytes) -> None:
-    with pytest.raises(BackendError, match="no convolution of the graph was chosen"):
-        quantized(onnx_bytes, [inputs()], DESCRIPTION, lambda name: False)
+    example = {"depth_mm": np.ones((1, 8, 8)), "focal_px": np.ones(1)}
+    without = onnx_of_network(Tiny().eval(), example, CONTRACT, DESCRIPTION)
+    with pytest.raises(BackendError, match="no convolution of the graph may run in int8"):
+        quantized(without, [inputs()], DESCRIPTION)
     with pytest.raises(BackendError, match="no calibration frames"):
-        quantized(onnx_bytes, [], DESCRIPTION, lambda name: True)
+        quantized(onnx_bytes, [], DESCRIPTION)
 
 
 def test_signals_are_safe_after_sessions_were_closed_in_any_order() -> None:

@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import WriteBatch
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_image, write_image_atomically
+from graspcut.frames.images import encode_image, read_image, write_image_atomically
 from graspcut.frames.recording import RecordingWriter
 from graspcut.frames.sources import FoundFrame
+from graspcut.runtime import folder_run
+from graspcut.runtime.folder_run import FolderReport
 from graspcut.segmentation import batch
-from graspcut.segmentation.batch import BatchReport, segment_folder
+from graspcut.segmentation.batch import segment_folder
 
 # How long a test waits for another thread before it fails; nothing waits this long when all is well.
 PATIENCE_S = 30.0
@@ -73,7 +76,7 @@ def run(
     overlay: bool = False,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
-) -> BatchReport:
+) -> FolderReport:
     """Calls the function under test."""
     return segment_folder(
         inputs,
@@ -90,7 +93,7 @@ def run(
 
 def test_label_maps_and_summary(depth_folder: Path, tmp_path: Path) -> None:
     report = run([depth_folder], tmp_path / "out", Threshold())
-    assert (report.segmented, report.skipped, report.failures) == (3, 0, ())
+    assert (report.done, report.skipped, report.failures) == (3, 0, ())
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["complete"] is True
     assert [row["name"] for row in summary["frames"]] == ["0000", "0001", "0002"]
@@ -117,10 +120,10 @@ def test_continues_where_it_stopped(depth_folder: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"] is False
     second = Threshold()
     report = run([depth_folder], tmp_path / "out", second)
-    assert (report.segmented, report.skipped) == (1, 2)
+    assert (report.done, report.skipped) == (1, 2)
     assert len(second.cameras) == 1
     again = run([depth_folder], tmp_path / "whole", Threshold())
-    assert again.segmented == 3
+    assert again.done == 3
     continued, whole = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("out", "whole"))
     for row in (*continued["frames"], *whole["frames"]):
         del row["milliseconds"]
@@ -133,7 +136,7 @@ def test_bad_files_are_reported_and_the_others_done(depth_folder: Path, tmp_path
     write_image_atomically(depth_folder / "0003.png", np.zeros((5, 5, 3), dtype=np.uint8))
     (tmp_path / "broken.npz").write_bytes(b"PK nothing")
     report = run([tmp_path / "broken.npz", depth_folder, tmp_path / "missing"], tmp_path / "out", Threshold())
-    assert report.segmented == 2
+    assert report.done == 2
     # An input that is not there is named by its path, a bad frame by its name.
     assert {name for name, _ in report.failures} == {"broken", str(tmp_path / "missing"), "0001", "0003"}
     assert all(message for _, message in report.failures)
@@ -142,7 +145,7 @@ def test_bad_files_are_reported_and_the_others_done(depth_folder: Path, tmp_path
     assert [entry["name"] for entry in summary["failures"]] == [name for name, _ in report.failures]
     (depth_folder / "0001.png").write_bytes(whole)
     (depth_folder / "0003.png").unlink()
-    assert run([depth_folder], tmp_path / "out", Threshold()).segmented == 1
+    assert run([depth_folder], tmp_path / "out", Threshold()).done == 1
 
 
 def test_nothing_usable_raises(tmp_path: Path) -> None:
@@ -153,14 +156,14 @@ def test_nothing_usable_raises(tmp_path: Path) -> None:
 
 def test_unknown_unit_is_reported_with_the_option(depth_folder: Path, tmp_path: Path) -> None:
     report = run([depth_folder], tmp_path / "out", Threshold(), unit=None)
-    assert report.segmented == 0 and len(report.failures) == 3
+    assert report.done == 0 and len(report.failures) == 3
     assert "--depth-unit-mm" in report.failures[0][1]
 
 
 def test_overlays_are_added_later(depth_folder: Path, tmp_path: Path) -> None:
     run([depth_folder], tmp_path / "out", Threshold())
     report = run([depth_folder], tmp_path / "out", Threshold(), overlay=True)
-    assert report.segmented == 3
+    assert report.done == 3
     assert read_image(tmp_path / "out" / "overlay" / "0002.png").shape == (7, 8, 3)
     before = (tmp_path / "out" / "summary.json").read_bytes()
     assert run([depth_folder], tmp_path / "out", Threshold(), overlay=True).skipped == 3
@@ -202,7 +205,7 @@ def test_results_of_different_runs_are_not_mixed(depth_folder: Path, tmp_path: P
     with pytest.raises(FrameError, match="other"):
         run([tmp_path / "other"], tmp_path / "out", Threshold())
     write_depth(depth_folder / "0009.png", 400)
-    assert run([depth_folder], tmp_path / "out", Threshold()).segmented == 1
+    assert run([depth_folder], tmp_path / "out", Threshold()).done == 1
 
 
 def test_inputs_are_never_overwritten(depth_folder: Path, tmp_path: Path) -> None:
@@ -222,9 +225,9 @@ def test_inputs_are_never_overwritten(depth_folder: Path, tmp_path: Path) -> Non
 
 def test_settings_of_a_call_without_results_bind_nobody(depth_folder: Path, tmp_path: Path) -> None:
     failed = segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold")
-    assert failed.segmented == 0 and len(failed.failures) == 3
+    assert failed.done == 0 and len(failed.failures) == 3
     report = segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold", depth_unit_mm=1.0)
-    assert (report.segmented, report.failures) == (3, ())
+    assert (report.done, report.failures) == (3, ())
     with pytest.raises(FrameError, match="holds results made with depth_unit_mm"):
         segment_folder([depth_folder], tmp_path / "out", Threshold(), model_name="threshold", depth_unit_mm=2.0)
 
@@ -279,11 +282,11 @@ def results(folder: Path) -> dict[str, object]:
 
 def test_results_are_the_same_for_any_number_of_workers(many_frames: Path, tmp_path: Path) -> None:
     alone = run([many_frames], tmp_path / "1", Threshold(), overlay=True, workers=1)
-    assert (alone.segmented, [name for name, _ in alone.failures]) == (12, ["0002a", "0010a"])
+    assert (alone.done, [name for name, _ in alone.failures]) == (12, ["0002a", "0010a"])
     for workers in (2, 4):
         segmenter = Meeting(workers)
         report = run([many_frames], tmp_path / str(workers), segmenter, overlay=True, workers=workers)
-        assert report.segmented == 12 and report.failures == alone.failures
+        assert report.done == 12 and report.failures == alone.failures
         assert len(segmenter.callers) == workers
         assert results(tmp_path / str(workers)) == results(tmp_path / "1")
 
@@ -343,9 +346,9 @@ def test_one_worker_reads_and_writes_while_the_segmenter_works(
             second_read.set()
         return frame
 
-    def write_during_second_call(path: str | Path, image: NDArray[np.uint8]) -> None:
+    def encode_during_second_call(image: NDArray[np.uint8], suffix: str) -> bytes:
         when_set(second_call)
-        write_image_atomically(path, image)
+        return encode_image(image, suffix)
 
     class Busy(Threshold):
         def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels:
@@ -355,10 +358,10 @@ def test_one_worker_reads_and_writes_while_the_segmenter_works(
                 second_call.set()
             return super().__call__(depth_mm, camera)
 
-    monkeypatch.setattr(batch, "usable_cores", lambda: 1)
+    monkeypatch.setattr(folder_run, "usable_cores", lambda: 1)
     monkeypatch.setattr(FoundFrame, "load", load_and_tell)
-    monkeypatch.setattr(batch, "write_image_atomically", write_during_second_call)
-    assert run([depth_folder], tmp_path / "out", Busy(), workers=1).segmented == 3
+    monkeypatch.setattr(batch, "encode_image", encode_during_second_call)
+    assert run([depth_folder], tmp_path / "out", Busy(), workers=1).done == 3
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -392,9 +395,9 @@ def test_few_frames_are_in_memory(
             return super().__call__(depth_mm, camera)
 
     full = threading.Event()
-    monkeypatch.setattr(batch, "usable_cores", lambda: helpers)
+    monkeypatch.setattr(folder_run, "usable_cores", lambda: helpers)
     monkeypatch.setattr(FoundFrame, "load", counted_load)
-    assert run([many_frames], tmp_path / "out", Slow(), workers=workers).segmented == 12
+    assert run([many_frames], tmp_path / "out", Slow(), workers=workers).done == 12
     # A call's thread may let go of its frame a moment after the frame's own thread went on to the next.
     assert workers + helpers <= most <= workers + helpers + workers
     assert alive == 0
@@ -429,17 +432,19 @@ def test_an_unexpected_exception_ends_the_call_and_leaves_whole_files(
                 raise Broken
             return super().__call__(depth_mm, camera)
 
-    def write_until_full(path: Path, image: NDArray[np.uint8]) -> None:
-        if where == "writing" and "0005" in path.name:
+    add = WriteBatch.add
+
+    def add_until_full(files: WriteBatch, *contents: tuple[str | Path, bytes]) -> None:
+        if where == "writing" and "0005" in str(contents[0][0]):
             raise Broken
-        write_image_atomically(path, image)
+        add(files, *contents)
 
     def progress(done: int, _: int) -> None:
         if where == "progress" and done == 5:
             raise Broken
 
-    monkeypatch.setattr(batch, "write_image_atomically", write_until_full)
-    monkeypatch.setattr(batch, "usable_cores", lambda: 1)  # so that few frames are begun before progress is told
+    monkeypatch.setattr(WriteBatch, "add", add_until_full)
+    monkeypatch.setattr(folder_run, "usable_cores", lambda: 1)  # so that few frames are begun before progress is told
     threads_before = threading.active_count()
     with pytest.raises(Broken):
         run([many_frames], tmp_path / "out", Breaks(), overlay=True, progress=progress)
@@ -455,5 +460,5 @@ def test_an_unexpected_exception_ends_the_call_and_leaves_whole_files(
     finished = sum(path.parent == tmp_path / "out" for path in left)
     assert finished < 12
     report = run([many_frames], tmp_path / "out", Threshold(), overlay=True)
-    assert (report.segmented, report.skipped) == (12 - finished, finished)
+    assert (report.done, report.skipped) == (12 - finished, finished)
     assert results(tmp_path / "out") == results(tmp_path / "whole")

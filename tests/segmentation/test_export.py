@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from torch import nn
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
-from graspcut.runtime import contract as sessions
-from graspcut.runtime.contract import BackendError, GraphDescription
-from graspcut.runtime.export import with_half_weights
+from graspcut.runtime import engines, export, opening
+from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription
+from graspcut.runtime.export import ExportReport, Int8LossError, describe_graph
+from graspcut.runtime.graph_files import graph_name
+from graspcut.runtime.graphs import with_half_weights
+from graspcut.runtime.method import Method
 from graspcut.runtime.openvino_core import shared_core
-from graspcut.segmentation import export, predictor
-from graspcut.segmentation.export import Int8LossError, export_model, graph_name
+from graspcut.segmentation.method import METHOD
 from graspcut.segmentation.models import build_model
-from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.predictor import Segmenter, inputs_of
 from tests.mini_network import mini_network, randomise_batch_norms, save_mini_folder, scene_mm
 
 # (height, width), focal length, frames a batch
@@ -51,14 +54,14 @@ def quick_exports() -> Iterator[None]:
     traced: dict[tuple[str, bytes], bytes] = {}
     trace = export.onnx_of_model
 
-    def traced_once(network: nn.Module, name: str) -> bytes:
-        key = name, b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+    def traced_once(method: Method, network: nn.Module, description: GraphDescription) -> bytes:
+        key = description.to_json(), b"".join(value.numpy().tobytes() for value in network.state_dict().values())
         if key not in traced:
-            traced[key] = trace(network, name)
+            traced[key] = trace(method, network, description)
         return traced[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_PARITY_SIZES", ((41, 57),))
+        patch.setattr(export, "PARITY_SIZES", ((57, 41),))
         patch.setattr(export, "onnx_of_model", traced_once)
         for engine in ("onnx_session", "openvino_session"):
             patch.setattr(f"graspcut.runtime.{engine}.usable_cores", lambda: 1)
@@ -66,6 +69,27 @@ def quick_exports() -> Iterator[None]:
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
+
+
+def export_model(
+    model: str | Path, out: Path, frames: list[LabelledFrame] | None = None, **options: Any
+) -> ExportReport:
+    """Of segmentation."""
+    return export.export_model(METHOD, model, out, samples=frames, **options)
+
+
+def onnx_of(network: nn.Module, name: str = "mini") -> bytes:
+    """The float32 graph."""
+    return export.onnx_of_model(METHOD, network, describe_graph(METHOD, name, "fp32"))
+
+
+def with_scores(monkeypatch: pytest.MonkeyPatch, exact: float, int8: float) -> None:
+    """Lets PyTorch and the int8 graph score so."""
+    found = iter((exact, int8))
+    quantization = METHOD.quantization
+    assert quantization is not None
+    changed = replace(quantization, score=lambda *_: next(found))
+    monkeypatch.setitem(vars(METHOD), "quantization", changed)
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +140,8 @@ def difference(
 ) -> tuple[float, float]:
     """Fraction of other labels and largest difference of a probability; all three classes are there."""
     depth = batch_mm(size, count)
-    expected_labels, expected = reference.run(depth, focal)
-    labels, probabilities = other.run(depth, focal)
+    expected_labels, expected = reference.run(inputs_of(depth, focal)).values()
+    labels, probabilities = other.run(inputs_of(depth, focal)).values()
     assert labels.dtype == np.uint8 and labels.shape == depth.shape
     assert probabilities.dtype == np.float32 and probabilities.shape == (count, 3, *size)
     assert np.unique(expected_labels).tolist() == [0, 1, 2]
@@ -140,12 +164,12 @@ def test_one_file_agrees_with_pytorch_at_every_size_and_batch(
 
 def test_parity_frames(graphs: Callable[..., Path], reference: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an export checks itself: rendered frames of the sizes that cameras have."""
-    monkeypatch.setattr(export, "_PARITY_SIZES", ((240, 320), (424, 512), (480, 640)))
-    differing, largest = export.parity(reference, Segmenter.load(graphs(), backend="onnxruntime"))
-    assert differing < 1e-4 and largest < 1e-3
+    monkeypatch.setattr(export, "PARITY_SIZES", ((320, 240), (512, 424), (640, 480)))
+    near = export.parity(reference, Segmenter.load(graphs(), backend="onnxruntime"))
+    assert near.differing is not None and near.differing < 1e-4 and near.largest < 1e-3
     other = Segmenter.from_network(mini_network(seed=1), device="cpu")
-    differing, largest = export.parity(reference, other)
-    assert differing > 0.05 and largest > 0.05
+    far = export.parity(reference, other)
+    assert far.differing is not None and far.differing > 0.05 and far.largest > 0.05
 
 
 @pytest.mark.parametrize(
@@ -182,7 +206,7 @@ def test_weights_that_are_not_halves_are_rounded_only_when_asked(tmp_path: Path)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(1.0 + 4e-4)
-    exact = export.onnx_of_model(network, "mini")
+    exact = onnx_of(network)
     description = GraphDescription.from_json(_metadata(exact), "graph")
     assert (description.model, description.precision, description.labels) == (
         "mini", "fp32", ("background", "hand", "object"),
@@ -204,7 +228,7 @@ def _metadata(graph: bytes) -> str:
     import onnx
 
     entries = {entry.key: entry.value for entry in onnx.load_from_string(graph).metadata_props}
-    return str(entries[sessions.METADATA_KEY])
+    return str(entries[METADATA_KEY])
 
 
 def test_reports_say_what_was_written(frames: list[LabelledFrame], tmp_path: Path) -> None:
@@ -212,14 +236,14 @@ def test_reports_say_what_was_written(frames: list[LabelledFrame], tmp_path: Pat
     report = export_model(folder, tmp_path / "new" / "out", progress=lambda *done: told.append(done))
     assert report.path == tmp_path / "new" / "out" / "model.onnx" and not told
     assert report.megabytes == pytest.approx(report.path.stat().st_size / 1e6)
-    assert report.exact_iou is None and report.int8_iou is None
-    assert report.differing_pixels <= 1e-4 and report.largest_difference < 1e-3
+    assert report.exact_score is None and report.int8_score is None
+    assert report.differing is not None and report.differing <= 1e-4 and report.largest_difference < 1e-3
     report = export_model(
         folder, folder, precision="int8", frames=frames, largest_loss=100.0, progress=lambda *done: told.append(done)
     )
-    assert told == [(done, 9) for done in range(1, 10)]  # of 12 frames a quarter calibrates
-    assert report.exact_iou == 100.0  # the truth is what PyTorch says
-    assert report.int8_iou is not None and 80 < report.int8_iou < 100
+    assert told == [(done, 18) for done in range(1, 19)]  # of 12 frames 9 are scored, twice
+    assert report.exact_score == 100.0  # the truth is what PyTorch says
+    assert report.int8_score is not None and 80 < report.int8_score < 100
     assert {path.name for path in folder.iterdir()} == {
         "card.md", "config.json", "model.safetensors", "model.int8.onnx",
     }  # fmt: skip
@@ -239,9 +263,9 @@ def test_int8_limit_is_for_the_loss_and_not_for_the_score(
     frames: list[LabelledFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save_mini_folder(tmp_path / "mini")
-    monkeypatch.setattr(export, "_int8_scores", lambda *_: (51.0, 50.0))
+    with_scores(monkeypatch, 51.0, 50.0)
     report = export_model(folder, tmp_path, precision="int8", frames=frames, largest_loss=1.0)
-    assert (report.exact_iou, report.int8_iou) == (51.0, 50.0) and report.path.is_file()
+    assert (report.exact_score, report.int8_score) == (51.0, 50.0) and report.path.is_file()
 
 
 def test_int8_needs_a_few_frames(frames: list[LabelledFrame], tmp_path: Path) -> None:
@@ -256,7 +280,7 @@ def test_a_graph_unlike_pytorch_is_not_written_and_the_old_one_stays(
     folder, out = save_mini_folder(tmp_path / "mini"), tmp_path / "out"
     out.mkdir()
     (out / "model.onnx").write_bytes(b"an older one")
-    wrong = export.onnx_of_model(mini_network(seed=1), "mini")
+    wrong = onnx_of(mini_network(seed=1))
     monkeypatch.setattr(export, "onnx_of_model", lambda *_: wrong)
     with pytest.raises(BackendError, match=r"does not agree with PyTorch.*Nothing was written"):
         export_model(folder, out)
@@ -269,17 +293,17 @@ def test_what_cannot_be_exported_is_said_before_anything_is_done(
 ) -> None:
     with pytest.raises(BackendError, match=r"no bfloat16 convolutions.*--format openvino"):
         export_model("no-such-model", tmp_path / "out", form="onnx", precision="bf16")
-    monkeypatch.setattr(sessions, "is_installed", lambda backend: backend != "openvino")
-    with pytest.raises(BackendError, match=r"pip install 'graspcut\[openvino\]'"):
+    monkeypatch.setattr(engines, "is_installed", lambda backend: backend != "openvino")
+    with pytest.raises(BackendError, match=r"pip install '\.\[openvino\]' in a checkout"):
         export_model("no-such-model", tmp_path / "out", form="openvino")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_is_given_both_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CALIBRATION_FRAMES", 2)
-    monkeypatch.setattr(export, "TEST_FRAMES", 2)
+    monkeypatch.setattr(export, "CALIBRATION_SAMPLES", 2)
+    monkeypatch.setattr(export, "TEST_SAMPLES", 2)
     folder = save_mini_folder(tmp_path / "mini")
-    monkeypatch.setattr(export, "_int8_scores", lambda *_: (51.0, 50.9))
+    with_scores(monkeypatch, 51.0, 50.9)
     reports = [export_model(folder, folder), export_model(folder, folder, precision="int8")]
     assert [report.path.name for report in reports] == ["model.onnx", "model.int8.onnx"]
     assert all(report.path.parent == folder and report.path.is_file() for report in reports)
@@ -290,14 +314,14 @@ def test_the_large_networks_are_exported_too(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_model({"class": name}).eval()
     randomise_batch_norms(network)
-    (tmp_path / "large.onnx").write_bytes(export.onnx_of_model(network, name))
+    (tmp_path / "large.onnx").write_bytes(onnx_of(network, name))
     reference = Segmenter.from_network(network, device="cpu")
     for backend in ("onnxruntime", "openvino"):
         segmenter = Segmenter.load(tmp_path / "large.onnx", backend=backend)
         for size, count in (((64, 80), 1), ((61, 83), 2)):
             depth = batch_mm(size, count)
-            _, expected = reference.run(depth, 60.0)
-            _, probabilities = segmenter.run(depth, 60.0)
+            expected = reference.run(inputs_of(depth, 60.0))["probabilities"]
+            probabilities = segmenter.run(inputs_of(depth, 60.0))["probabilities"]
             assert expected.std() > 0.01
             np.testing.assert_allclose(probabilities, expected, atol=1e-3)
 
@@ -324,9 +348,9 @@ def test_auto_takes_the_fastest_engine_that_is_installed(
     graphs: Callable[..., Path], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     present = {"openvino", "onnxruntime", "pytorch"}
-    for module in (sessions, predictor):
+    for module in (engines, opening):
         monkeypatch.setattr(module, "is_installed", lambda backend: backend in present)
-    monkeypatch.setattr(predictor, "nvidia_driver_present", lambda: False)
+    monkeypatch.setattr(opening, "nvidia_driver_present", lambda: False)
     bare = save_mini_folder(folder.parent / "bare")
     assert Segmenter.load(folder).description == "OpenVINO on cpu, int8"
     assert Segmenter.load(graphs()).description == "OpenVINO on cpu, fp32"
@@ -372,13 +396,13 @@ def test_graphs_for_something_else_are_refused(graphs: Callable[..., Path], tmp_
     import onnx
 
     model = onnx.load(graphs())
-    (entry,) = [entry for entry in model.metadata_props if entry.key == sessions.METADATA_KEY]
+    (entry,) = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
     for key, value in (("task", "pose"), ("labels", ["background", "hand"])):
         stored = json.loads(entry.value)
         other = onnx.ModelProto()
         other.CopyFrom(model)
         del other.metadata_props[:]
-        other.metadata_props.add(key=sessions.METADATA_KEY, value=json.dumps({**stored, key: value}))
+        other.metadata_props.add(key=METADATA_KEY, value=json.dumps({**stored, key: value}))
         onnx.save(other, tmp_path / "other.onnx")
         for backend in ("onnxruntime", "openvino"):
             with pytest.raises(BackendError, match="Choose a segmentation model"):
@@ -398,8 +422,54 @@ def test_unknown_names_are_refused_before_anything_is_read(tmp_path: Path) -> No
 def test_a_graph_may_take_whole_millimetres(
     form: str, reader: str, folder: Path, reference: Segmenter, tmp_path: Path
 ) -> None:
-    report = export_model(folder, tmp_path / "whole", form=form, depth_type="uint16")  # type: ignore[arg-type]
+    report = export_model(folder, tmp_path / "whole", form=form, depth_type="uint16")
     segmenter = Segmenter.load(report.path, backend=reader)
     whole = scene_mm(41, 57).round()
     for depth in (whole, whole.astype(np.uint16), whole + np.float32(0.25) * (whole > 0)):
         np.testing.assert_allclose(segmenter(depth).probabilities, reference(whole).probabilities, atol=1e-4)
+
+
+def test_what_is_exported_into_the_model_s_folder_is_found_there(folder: Path, graphs: Callable[..., Path]) -> None:
+    """In every precision and format, by the one function that names them."""
+    for path in folder.glob("model*.onnx"):
+        path.unlink()
+    shutil.copy(graphs("onnx", "fp16"), folder)
+    assert Segmenter.load(folder, backend="onnxruntime").description == "ONNX Runtime on cpu, fp16"
+    assert Segmenter.load(folder, backend="openvino", precision="fp16").description == "OpenVINO on cpu, fp16"
+    for suffix in (".xml", ".bin"):
+        shutil.copy(graphs("openvino", "fp32").with_suffix(suffix), folder)
+    assert Segmenter.load(folder, backend="openvino").description == "OpenVINO on cpu, fp32"
+    assert Segmenter.load(folder, backend="onnxruntime").description == "ONNX Runtime on cpu, fp16"
+    with pytest.raises(BackendError, match="no graph for it in fp32"):
+        Segmenter.load(folder, backend="onnxruntime", precision="fp32")
+
+
+def test_a_graph_of_other_weights_is_refused_with_how_to_renew_it(folder: Path) -> None:
+    other = save_mini_folder(folder.parent / "other", mini_network(seed=1))
+    shutil.copy(folder / "model.int8.onnx", other)
+    for options in ({"backend": "onnxruntime"}, {"backend": "openvino"}, {"device": "cpu"}):
+        with pytest.raises(BackendError, match=rf"stale.*graspcut export {other} --precision int8 --out {other}'"):
+            Segmenter.load(other, **options)  # type: ignore[arg-type]
+    assert Segmenter.load(other, backend="pytorch").description == "PyTorch on cpu, fp32"
+    # The configuration makes the graph too, whatever the weights.
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["arguments"]["working_focal_px"] = 120.0
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BackendError, match="stale"):
+        Segmenter.load(folder, backend="onnxruntime")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_exported_graphs_take_what_is_no_number_as_no_data(
+    graphs: Callable[..., Path], backend: str, precision: str
+) -> None:
+    segmenter = Segmenter.load(graphs("onnx", precision), backend=backend)
+    depth = batch_mm((48, 64), 1)
+    expected = segmenter.run(inputs_of(depth, 48.0))
+    assert np.count_nonzero(expected["labels"]) > 0
+    rows, columns = np.nonzero(depth[0] == 0)
+    depth[0, rows[:6], columns[:6]] = [np.nan, np.inf, -np.inf, -1.0, np.nan, np.inf]
+    found = segmenter.run(inputs_of(depth, 48.0))
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])

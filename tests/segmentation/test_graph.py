@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from graspcut.runtime.contract import BackendError
-from graspcut.segmentation.graph import SegmentationGraph, torch_session
+from graspcut.segmentation.graph import SegmentationGraph
+from graspcut.segmentation.predictor import Segmenter
 from tests.mini_network import mini_network, scene_mm
 
 SIZES = [((48, 64), 240.0), ((41, 57), 240.0), ((97, 131), 480.0), ((47, 61), 365.0), ((20, 24), 120.0)]
@@ -79,7 +80,8 @@ def test_prepared_for_a_size_it_computes_the_same(
     graph: SegmentationGraph, size: tuple[int, int], focal: float
 ) -> None:
     depth = frames(size, 3)
-    prepared = graph.prepare(*size, focal, depth.device)
+    settings = {"focal_px": np.array([focal], np.float32)}
+    prepared = graph.prepare({"depth_mm": tuple(depth.shape)}, settings, depth.device)
     with torch.no_grad():
         for found, expected in zip(prepared(depth), graph(depth, torch.tensor([focal])), strict=True):
             assert torch.equal(found, expected)
@@ -101,7 +103,7 @@ def test_traced_at_one_size_it_holds_for_all(graph: SegmentationGraph) -> None:
 
 
 def test_the_session_computes_what_the_graph_does(graph: SegmentationGraph) -> None:
-    session = torch_session(mini_network(), device="cpu")
+    session = Segmenter.torch_session(mini_network(), device="cpu")
     assert (session.backend, session.device, session.precision, session.parallel_calls) == ("pytorch", "cpu", "fp32", 1)
     for size, focal in (*SIZES, SIZES[0]):
         depth = frames(size)
@@ -115,4 +117,16 @@ def test_the_session_computes_what_the_graph_does(graph: SegmentationGraph) -> N
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
 def test_precisions_that_pytorch_has_not_here_are_refused(precision: str) -> None:
     with pytest.raises(BackendError, match=rf"PyTorch on cpu runs fp32 here, not '{precision}'"):
-        torch_session(mini_network(), device="cpu", precision=precision)
+        Segmenter.torch_session(mini_network(), device="cpu", precision=precision)
+
+
+def test_what_is_no_number_above_zero_is_no_data(graph: SegmentationGraph) -> None:
+    """Robots and cameras write NaN and infinity; one such pixel must not spoil the others."""
+    depth = frames((48, 64))
+    bad = depth.clone()
+    rows, columns = torch.nonzero(depth[0] == 0)[:8].T
+    values = torch.tensor([float("nan"), float("inf"), float("-inf"), -1.0, -0.0, float("nan"), float("inf"), -5e30])
+    bad[0, rows, columns] = values
+    with torch.no_grad():
+        for found, expected in zip(graph(bad, torch.tensor([240.0])), graph(depth, torch.tensor([240.0])), strict=True):
+            assert torch.equal(found, expected)

@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not isinstance(missing, ModuleNotFoundError) or os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
             raise
         extra = _EXTRAS.get((missing.name or "").partition(".")[0])
-        mend = f": this needs what is installed by pip install 'graspcut[{extra}]'" if extra else ""
-        print(f"error: {missing}{mend}", file=sys.stderr)
+        print(f"error: {missing}{_how_to_install(extra) if extra else ''}", file=sys.stderr)
         raise SystemExit(FAILURE) from None
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("GRASPCUT_TRACEBACK", "0") not in ("", "0"):
@@ -59,3 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command continues where it can", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+
+
+def _how_to_install(extra: str) -> str:
+    from graspcut.runtime.engines import extra_hint
+
+    return f": this needs what is installed by {extra_hint(extra)}"

@@ -6,13 +6,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from graspcut.cli.options import Size, parse_size
 from graspcut.cli.printing import print_facts
 
 if TYPE_CHECKING:
-    from graspcut.segmentation.speed import Comparison, Row, SpeedReport
+    from graspcut.runtime.measuring import Comparison, Row, SpeedReport
 
 _LEFT_COLUMNS = 3
 
@@ -23,7 +23,6 @@ def speed(
     threads: int | None = None,
     repeats: int = 30,
     model: str | None = None,
-    only: Literal["small", "all"] = "all",
     folder_frames: int = 0,
     soak: int = 0,
     save: Path | None = None,
@@ -34,54 +33,51 @@ def speed(
         size: Width and height of the frame in pixels.
         threads: Processor threads; all that this process may use if not given.
         repeats: Counted calls of each row; rows slower than 100 ms get a third of them.
-        model: Shipped model's name or model folder; by default the shipped compact network.
-        only: small leaves out the network of the paper and its baseline.
-        folder_frames: Also time graspcut segment on a folder of this many rendered 16-bit PNG frames.
-        soak: Also put this many frames through every row of the small network, and see what memory they leave behind.
+        model: Shipped model's name or model folder, of any task; by default the shipped compact network.
+        folder_frames: Also time a run over a folder of this many rendered 16-bit PNG frames.
+        soak: Also put this many frames through every row, and see what memory they leave behind.
         save: JSON file for everything that was measured.
     """
+    from graspcut.catalogue import method_of_model
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.json_files import write_json_atomically
+    from graspcut.runtime.candidates import SpeedConfig, model_rows
     from graspcut.runtime.cores import usable_cores
-    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
-    from graspcut.segmentation.speed import measure_memory_growth, measure_speed
-    from graspcut.segmentation.speed_candidates import SpeedConfig
-    from graspcut.segmentation.timing import folder_speed
+    from graspcut.runtime.measuring import measure_memory_growth, measure_speed
+    from graspcut.runtime.soaking import folder_speed
 
     width, height = parse_size(size)
-    name, threads = model or DEFAULT_MODEL, usable_cores() if threads is None else threads
-    config = SpeedConfig(width, height, threads, repeats, name, peers=only == "all")
+    threads = usable_cores() if threads is None else threads
+    method = method_of_model(model)
+    name = model or method.predictor.default_model
+    config = SpeedConfig(width, height, threads, repeats, name)
     if soak and soak < 10:
         raise ValueError(f"--soak is {soak}, expected 0 or at least 10: memory is read after a tenth of the frames")
     command = shlex.join(["graspcut", *sys.argv[1:]])
-    with frame_progress("timing") as progress:
-        report = measure_speed(config, progress)
-    print_report(report, command)
-    measured = {"command": command, **report.as_json()}
-    if folder_frames:
-        segmenter = Segmenter.load(name, threads=threads, parallel_calls=threads)
-        with frame_progress("segmenting a folder") as progress:
-            folder = folder_speed(
-                segmenter,
-                segmenter.description,
-                frames=folder_frames,
-                width=width,
-                height=height,
-                progress=progress,
-            )
-        measured["folder"] = folder.as_json()
-        frames = f"{folder.frames} PNG frames of {size} in {folder.seconds:.1f} s"
-        print_facts([(folder.description, f"{folder.frames_per_s:.1f} frames/s ({frames})")], "\nFolder to label files")
-    if soak:
-        with frame_progress("soaking") as progress:
-            growths = measure_memory_growth(config, soak, progress)
-        measured["soak"] = [growth.as_json() for growth in growths]
-        print(f"\nResident memory over {soak} frames, in MB")
-        rows = [
-            [growth.description, _number(growth.early_mb), _number(growth.late_mb), _number(growth.growth_mb, 1)]
-            for growth in growths
-        ]
-        _print_table([["", f"after {soak // 10}", f"after {soak}", "growth"], *rows], left_columns=1)
+    with model_rows(method, config) as rows:
+        with frame_progress("timing") as progress:
+            report = measure_speed(method, config, rows, progress)
+        print_report(report, command)
+        measured = {"command": command, **report.as_json()}
+        if folder_frames:
+            predictor = method.predictor.load(name, threads=threads, parallel_calls=threads)
+            with frame_progress("running over a folder") as progress:
+                folder = folder_speed(
+                    method, predictor, frames=folder_frames, width=width, height=height, progress=progress
+                )
+            measured["folder"] = folder.as_json()
+            frames = f"{folder.frames} PNG frames of {size} in {folder.seconds:.1f} s"
+            print_facts([(folder.description, f"{folder.frames_per_s:.1f} frames/s ({frames})")], "\nFolder to files")
+        if soak:
+            with frame_progress("soaking") as progress:
+                growths = measure_memory_growth(method, config, rows, soak, progress)
+            measured["soak"] = [growth.as_json() for growth in growths]
+            print(f"\nResident memory over {soak} frames, in MB")
+            cells = [
+                [growth.description, _number(growth.early_mb), _number(growth.late_mb), _number(growth.growth_mb, 1)]
+                for growth in growths
+            ]
+            _print_table([["", f"after {soak // 10}", f"after {soak}", "growth"], *cells], left_columns=1)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         write_json_atomically(save, measured)
@@ -101,10 +97,11 @@ def print_report(report: SpeedReport, command: str) -> None:
     print_facts(report.versions, "Versions")
     comparisons = [found for found in report.comparisons if not found.row.missing]
     missing = [found.row for found in report.comparisons if found.row.missing]
-    print(f"\nRaw depth of {config.width}x{config.height} to labels, one frame at a time, in ms")
+    print(f"\nRaw input of {config.width}x{config.height} to result, one frame at a time, in ms")
     _print_table([_TIME_HEADINGS, *(_time_cells(found) for found in comparisons)])
-    if any(found.times_as_fast is not None for found in comparisons):
-        print(f"  times as fast: as {config.reference.title} in plain PyTorch, by medians of this run")
+    reference = next((found.row.network for found in comparisons if found.row.is_reference), None)
+    if reference is not None:
+        print(f"  times as fast: as {reference} in plain PyTorch, by medians of this run")
     if missing:
         print_facts([(" ".join(_names(row)), row.missing) for row in missing], "\nNot timed")
     peaks = report.peaks

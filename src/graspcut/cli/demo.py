@@ -17,7 +17,7 @@ def demo(
     backend: Backend = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Segments the bundled recording.
+    """Runs a model on the bundled recording.
 
     Args:
         out: Folder for the contact sheet and the point cloud.
@@ -29,27 +29,23 @@ def demo(
     from rich.console import Console
     from rich.table import Table
 
+    from graspcut.catalogue import method_of_model
     from graspcut.cli.progress import frame_progress
-    from graspcut.segmentation.demo import run_demo
-    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
+    from graspcut.runtime.opening import OpenOptions
 
-    name = model or DEFAULT_MODEL
-    segmenter = Segmenter.load(name, device, backend=backend, precision=precision)
-    with frame_progress("segmenting") as progress:
-        report = run_demo(segmenter, out, progress=progress)
+    method = method_of_model(model)
+    if method.demo is None:
+        raise ValueError(f"{method.task} models have no demo")
+    name = model or method.predictor.default_model
+    predictor = method.predictor.open(OpenOptions(name, device, backend, precision))
+    with frame_progress(f"{method.task} of the demo") as progress:
+        report = method.demo(predictor, out, progress=progress)
     table = Table(title=f"{name} on the bundled recording (rendered, so the truth is known)", title_justify="left")
-    for heading in ("frames", "size", "hand IoU", "object IoU", "mean IoU", "boundary F1", "ms per frame"):
+    for heading, _ in report.columns:
         table.add_column(heading, justify="right")
-    table.add_row(
-        str(report.frames),
-        f"{report.width}x{report.height}",
-        f"{report.hand_iou:.3f}",
-        f"{report.object_iou:.3f}",
-        f"{report.mean_iou:.3f}",
-        f"{report.boundary_f1:.3f}",
-        f"{report.median_ms:.1f}",
-    )
+    table.add_row(*(value for _, value in report.columns))
     Console().print(table)
-    print(f"run by:        {segmenter.description}")
-    print(f"contact sheet: {report.contact_sheet}")
-    print(f"point cloud:   {report.point_cloud}")
+    facts = [("run by", predictor.description), *((what, str(path)) for what, path in report.files)]
+    width = max(len(what) for what, _ in facts) + 1
+    for what, value in facts:
+        print(f"{what + ':':<{width}} {value}")

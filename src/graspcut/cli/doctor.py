@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graspcut.segmentation.predictor import Segmenter
+    from graspcut.runtime.method import Method
+    from graspcut.runtime.predictor import Predictor
 
 _Times = dict[tuple[str, str], list[float]]
 
@@ -13,38 +14,50 @@ _Times = dict[tuple[str, str], list[float]]
 _CLEARLY = 0.9
 
 
-def doctor(*, time: bool = True) -> None:
+def doctor(model: str | None = None, /, *, time: bool = True) -> None:
     """Prints what `graspcut.runtime.hardware` finds, and what will run.
 
     Args:
-        time: Also time the shipped segmentation model on every back end and precision.
+        model: Shipped model's name or model folder, of any task; the model of every task that ships one if not given.
+        time: Also time the model on every back end and precision.
     """
+    from graspcut.catalogue import METHODS, method_of, method_of_model
     from graspcut.cli.printing import print_facts
-    from graspcut.runtime.contract import BackendError
     from graspcut.runtime.hardware import describe_machine
-    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     report = describe_machine()
     print_facts(report.machine, "Machine")
     print_facts(report.backends, "Back ends")
     print_facts(report.versions, "Versions")
-    if DEFAULT_MODEL not in report.models:
-        print_facts(
-            [("model", f"none: {DEFAULT_MODEL} is not in this installation; give --model FOLDER")], "Will be used"
-        )
+    if model is not None:
+        _print_model(method_of_model(model), model, report.models, time)
+        return
+    methods = [method_of(task) for task in METHODS]
+    shipping = [method for method in methods if method.predictor.default_model]
+    for method in shipping:
+        _print_model(method, method.predictor.default_model, report.models, time)
+
+
+def _print_model(method: Method, name: str, shipped: tuple[str, ...], time: bool) -> None:
+    """What will run a model, and how fast."""
+    from graspcut.cli.printing import print_facts
+    from graspcut.runtime.contract import BackendError
+
+    if name == method.predictor.default_model and name not in shipped:
+        print_facts([("model", f"none: {name} is not in this installation; give --model FOLDER")], "Will be used")
         return
     try:
-        segmenter = Segmenter.load()
+        predictor = method.predictor.load(name)
     except BackendError as error:
         print_facts([("model", f"none can run: {error}")], "Will be used")
         return
-    times = _print_times(segmenter) if time else {}
+    times = _print_times(method, name, predictor) if time else {}
     facts = [
-        ("model", f"{DEFAULT_MODEL} (shipped: {', '.join(report.models)})"),
-        ("back end", segmenter.description),
-        ("because", _reason(segmenter)),
+        ("model", f"{name} for {method.task} (shipped: {', '.join(shipped)})"),
+        ("back end", predictor.description),
+        ("because", _reason(predictor)),
     ]
-    chosen = (segmenter.session.backend, segmenter.session.precision)
+    chosen = (predictor.session.backend, predictor.session.precision)
     if times:
         fastest = min(times, key=lambda entry: times[entry][-1])
         if chosen in times and times[fastest][-1] < _CLEARLY * times[chosen][-1]:
@@ -52,44 +65,45 @@ def doctor(*, time: bool = True) -> None:
     print_facts(facts, "Will be used")
 
 
-def _print_times(default: Segmenter) -> _Times:
+def _print_times(method: Method, name: str, default: Predictor) -> _Times:
     """Prints and returns milliseconds a frame at each size, by back end and precision."""
     from graspcut.cli.printing import print_facts
+    from graspcut.runtime import soaking
     from graspcut.runtime.contract import BACKEND_TITLES, BackendError
     from graspcut.runtime.engines import installed_backends
-    from graspcut.runtime.model_folder import find_model_folder, graph_file
-    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
-    from graspcut.segmentation.timing import SIZES, median_frame_ms
+    from graspcut.runtime.graph_files import READABLE, find_graphs
+    from graspcut.runtime.model_folder import find_model_folder
 
-    folder = find_model_folder(DEFAULT_MODEL)
-    shipped = [precision for precision in ("int8", "fp32") if graph_file(folder, precision) is not None]
+    graphs = find_graphs(find_model_folder(name))
     on_gpu = default.session.device.startswith("cuda")
     times: _Times = {}
     facts = []
     for backend in installed_backends():
-        precisions = (["bf16", "fp16", "fp32"] if on_gpu else ["fp32"]) if backend == "pytorch" else shipped
-        for precision in precisions:
+        present = dict.fromkeys(precision for form, precision in graphs if form in READABLE[backend])
+        in_torch = ["bf16", "fp16", "fp32"] if on_gpu else ["fp32"]
+        for precision in in_torch if backend == "pytorch" else present:
             title = f"{BACKEND_TITLES[backend]}, {precision}"
             try:
-                segmenter = Segmenter.load(backend=backend, precision=precision)
-                found = [median_frame_ms(segmenter, *size) for size in SIZES]
+                predictor = method.predictor.load(name, backend=backend, precision=precision)
+                calls = [method.timed_call(predictor, *size) for size in soaking.SIZES]
+                found = [soaking.median_ms(call) for call in calls]
             except BackendError as error:
                 facts.append((title, f"cannot run: {error}"))
                 continue
             times[backend, precision] = found
             sized = ", ".join(
                 f"{milliseconds:.1f} ms at {width}x{height}"
-                for milliseconds, (width, height) in zip(found, SIZES, strict=True)
+                for milliseconds, (width, height) in zip(found, soaking.SIZES, strict=True)
             )
-            facts.append((segmenter.description, sized))
-    print_facts(facts, f"Speed of {DEFAULT_MODEL}, medians of single frames")
+            facts.append((predictor.description, sized))
+    print_facts(facts, f"Speed of {name}, medians of single frames")
     return times
 
 
-def _reason(segmenter: Segmenter) -> str:
+def _reason(predictor: Predictor) -> str:
     from graspcut.runtime.contract import BACKEND_TITLES, BACKENDS
 
-    session = segmenter.session
+    session = predictor.session
     if session.device.startswith("cuda"):
         return f"PyTorch can use an NVIDIA GPU; {session.precision} is fastest there"
     if session.backend == "pytorch":

@@ -35,33 +35,33 @@ def export(
         focal_px: Focal length in pixels of a dataset without cameras; 0.745 times the width if not given.
         largest_loss: Points of mean IOU that int8 may lose before it is refused.
     """
+    from graspcut.catalogue import method_of_model
     from graspcut.cli.printing import print_facts
     from graspcut.cli.progress import frame_progress
-    from graspcut.frames.dataset import open_dataset
-    from graspcut.segmentation.export import export_model
+    from graspcut.runtime.export import export_model
 
-    frames = None
-    if calibration is not None:
-        frames = open_dataset(calibration, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+    method = method_of_model(model)
+    samples = None
+    if calibration is not None and method.quantization is not None:
+        samples = method.quantization.open_samples(calibration, depth_unit_mm, focal_px)
     with frame_progress("testing int8") as progress:
         report = export_model(
+            method,
             model,
             out,
             form=form,
             precision=precision,
             depth_type=depth_type,
-            frames=frames,
+            samples=samples,
             largest_loss=largest_loss,
             progress=progress,
         )
     facts = [("written", f"{report.path} ({report.megabytes:.1f} MB)")]
-    facts.append(
-        ("labels unlike PyTorch's", f"{100 * report.differing_pixels:.3f} % of the pixels of 6 rendered frames")
-    )
-    facts.append(("largest difference", f"{report.largest_difference:.2g} of a probability"))
-    if report.exact_iou is not None and report.int8_iou is not None:
-        loss = report.exact_iou - report.int8_iou
-        facts.append(
-            ("mean IOU", f"float32 {report.exact_iou:.2f}, int8 {report.int8_iou:.2f}: a loss of {loss:.2f} points")
-        )
+    if report.differing is not None:
+        facts.append(("labels unlike PyTorch's", f"{100 * report.differing:.3f} % of the pixels of 6 examples"))
+    facts.append(("largest difference", f"{report.largest_difference:.2g} of any other output"))
+    if report.exact_score is not None and report.int8_score is not None:
+        loss = report.exact_score - report.int8_score
+        scores = f"float32 {report.exact_score:.2f}, int8 {report.int8_score:.2f}: a loss of {loss:.2f} points"
+        facts.append((report.score_name, scores))
     print_facts(facts)

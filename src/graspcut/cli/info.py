@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graspcut.runtime.contract import TaskContract
 
 
 def info(path: Path, /, *, depth_unit_mm: float | None = None) -> int:
@@ -20,7 +24,7 @@ def info(path: Path, /, *, depth_unit_mm: float | None = None) -> int:
     from graspcut.runtime.model_inspection import describe_model_folder
 
     if (path / CONFIG_NAME).is_file():
-        result = Inspection("model folder", describe_model_folder(path), ())
+        result = Inspection("model folder", *describe_model_folder(path, _known_contract(path)))
     else:
         with frame_progress("reading") as progress:
             result = inspect_frames(path, depth_unit_mm=depth_unit_mm, progress=progress)
@@ -32,3 +36,12 @@ def info(path: Path, /, *, depth_unit_mm: float | None = None) -> int:
     for fault in result.faults:
         print(f"  {fault}", file=sys.stderr)
     return 1
+
+
+def _known_contract(folder: Path) -> TaskContract | None:
+    """What models of the folder's task promise, or None where this version does not know the task."""
+    from graspcut.catalogue import METHODS, method_of
+    from graspcut.runtime.model_folder import load_model_config
+
+    task = load_model_config(folder).get("task")
+    return method_of(task).predictor.contract if task in METHODS else None

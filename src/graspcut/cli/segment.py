@@ -41,13 +41,15 @@ def segment(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.runtime.cores import usable_cores
-    from graspcut.segmentation.batch import SUMMARY_NAME, segment_folder
+    from graspcut.runtime.folder_run import SUMMARY_NAME
+    from graspcut.runtime.opening import OpenOptions
+    from graspcut.segmentation.batch import segment_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     name = model or DEFAULT_MODEL
     # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
-    segmenter = Segmenter.load(
-        name, device, threads, backend=backend, precision=precision, parallel_calls=threads or usable_cores()
+    segmenter = Segmenter.open(
+        OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
     )
     print(f"{name}: {segmenter.description}", file=sys.stderr)
     with frame_progress("segmenting") as progress:
@@ -63,8 +65,9 @@ def segment(
             progress=progress,
         )
     earlier = f", {report.skipped} were there already" if report.skipped else ""
-    speed = f" ({report.segmented / report.seconds:.1f} frames/s)" if report.segmented else ""
-    print(f"{report.segmented} frame(s) segmented{speed}{earlier}: {report.out}")
+    speed = f" ({report.done / report.seconds:.1f} frames/s)" if report.done else ""
+    renewed = f", {report.renewed} of them again: they were of other weights or inputs" if report.renewed else ""
+    print(f"{report.done} frame(s) segmented{speed}{renewed}{earlier}: {report.out}")
     if not report.failures:
         return 0
     print(f"{len(report.failures)} input(s) could not be used:", file=sys.stderr)

@@ -164,7 +164,7 @@ VERBS = (
         "benchmark speed",
         "Make it fast",
         "benchmark:speed",
-        "Time the shipped network on every back end of this machine, beside its peers.\n\n"
+        "Time a model on every back end of this machine, beside what the machine can do at best.\n\n"
         "Medians of one run, with the machine, the versions and the command; see docs/performance.md.",
         "graspcut benchmark speed\ngraspcut benchmark speed --threads 2 --size 640x480 --save speed.json",
     ),

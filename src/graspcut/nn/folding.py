@@ -116,6 +116,21 @@ def replace_small_deconvolutions(network: nn.Module, most_outputs: int = 8) -> N
             isinstance(module, nn.ConvTranspose2d)
             and module.kernel_size == (4, 4)
             and module.stride == (2, 2)
+            and module.padding == (1, 1)
             and module.out_channels <= most_outputs
         ):
             _replace(network, name, doubling_as_convolution(module))
+
+
+def folded(network: nn.Module, run: Callable[[nn.Module], object]) -> nn.Module:
+    """A copy of a network, in evaluation mode, that computes the same in fewer operations: all of the above.
+
+    Args:
+        network: in any mode, which is left as it is.
+        run: calls the network it is given on an example.
+    """
+    was_training = network.training
+    copied = fold_batch_norm(network.eval(), run)
+    network.train(was_training)
+    replace_small_deconvolutions(copied)
+    return copied

@@ -1,6 +1,18 @@
-"""What runs and what it promises: the description that a graph carries, and the one small interface over the engines.
+"""What a task's graphs promise, what an exported graph says of itself, and the one small interface over the engines.
 
-A session runs one graph on one engine: arrays by name in, arrays by name out. `opening` opens them.
+A method states its promise once, torch-free, beside its predictor:
+
+    CONTRACT = TaskContract(
+        task="matting",
+        labels=("alpha",),
+        arrays=(ArraySpec("colour", "uint8", ("batch", "height", "width", 3)),
+                ArraySpec("trimap", "uint8", ("batch", "height", "width"))),
+        settings=(),
+        outputs=(ArraySpec("alpha", "float32", ("batch", "height", "width")),),
+    )
+
+Opening, exporting and measuring follow it. A session runs one graph on one engine: arrays by name in, arrays by name
+out. `opening` opens them.
 """
 
 from __future__ import annotations
@@ -25,6 +37,51 @@ class BackendError(ValueError):
 
 
 @dataclass(frozen=True)
+class ArraySpec:
+    """One input or output of a graph.
+
+    Attributes:
+        name: such as "depth_mm".
+        dtype: numpy's name of its type, such as "float32" or "uint8".
+        axes: for each axis its size, or a name if it may have any: ("batch", "height", "width", 3).
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[int | str, ...]
+
+    @property
+    def free_axes(self) -> dict[int, str]:
+        """The axes that may have any size, by position."""
+        return {position: axis for position, axis in enumerate(self.axes) if isinstance(axis, str)}
+
+
+@dataclass(frozen=True)
+class TaskContract:
+    """What every graph of a task promises, whatever network is inside.
+
+    Attributes:
+        task: what model folders and exported graphs call it, such as "segmentation".
+        labels: names of the classes, which a model must have; empty if there are none, None if they differ from model
+            to model.
+        arrays: inputs that change with every frame, in the order of the graph.
+        settings: inputs behind them that change rarely, such as a focal length; engines may build them in.
+        outputs: in the order of the graph.
+    """
+
+    task: str
+    labels: tuple[str, ...] | None
+    arrays: tuple[ArraySpec, ...]
+    settings: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+
+    @property
+    def inputs(self) -> tuple[ArraySpec, ...]:
+        """Arrays, then settings."""
+        return (*self.arrays, *self.settings)
+
+
+@dataclass(frozen=True)
 class GraphDescription:
     """What an exported graph says of itself.
 
@@ -35,6 +92,7 @@ class GraphDescription:
         labels: names of the classes.
         settings: names of the inputs that change rarely, such as a focal length; engines may build them in.
         graspcut: version that exported it.
+        weights: digest of the model folder it was made from, see `model_digest`; empty if it was made from none.
     """
 
     task: str
@@ -43,6 +101,7 @@ class GraphDescription:
     labels: tuple[str, ...]
     settings: tuple[str, ...] = ()
     graspcut: str = ""
+    weights: str = ""
 
     def to_json(self) -> str:
         """For the metadata of a file."""

@@ -12,13 +12,25 @@ from __future__ import annotations
 import importlib.util
 
 from graspcut.runtime.contract import BACKEND_TITLES, BACKENDS, BackendError
+from graspcut.version import __version__
 
 _PACKAGES = {"openvino": "openvino", "onnxruntime": "onnxruntime", "pytorch": "torch"}
-_INSTALL = {
-    "openvino": "pip install 'graspcut[openvino]'",
-    "onnxruntime": "pip install onnxruntime",
-    "pytorch": "pip install 'graspcut[train]'",
-}
+_EXTRAS = {"openvino": "openvino", "pytorch": "train"}
+
+
+def extra_hint(extra: str) -> str:
+    """What to type to install an extra. The package is on no index: it is installed from a checkout or a wheel.
+
+    Args:
+        extra: its name in `pyproject.toml`.
+    """
+    wheel = f"graspcut-{__version__}-py3-none-any.whl"
+    return f"pip install '.[{extra}]' in a checkout of graspcut, or pip install './{wheel}[{extra}]' beside its wheel"
+
+
+def install_hint(backend: str) -> str:
+    """What to type to install a back end."""
+    return extra_hint(_EXTRAS[backend]) if backend in _EXTRAS else f"pip install {_PACKAGES[backend]}"
 
 
 def is_installed(backend: str) -> bool:
@@ -54,7 +66,7 @@ def require(backend: str) -> None:
     if not is_installed(backend):
         raise BackendError(
             f"the back end {backend} was asked for, and {BACKEND_TITLES[backend]} is not installed: "
-            f"{_INSTALL[backend]}, or choose another with --backend"
+            f"{install_hint(backend)}, or choose another with --backend"
         )
 
 

@@ -1,232 +1,302 @@
-"""Writes graphs that the engines of `opening` run: ONNX and OpenVINO files, in four precisions.
+"""Checked export: a method's model as one graph, compared with PyTorch, or scored, before it is kept.
 
-Every file says in its metadata what it is (`GraphDescription`). Weights that float16 holds exactly are stored as such,
-which loses nothing and halves the files of models from model folders.
+    export_model(METHOD, "my-model", "my-model", form="onnx", precision="int8")
+
+What is written carries the digest of the weights it was made from. Into the model's own folder it is written under the
+name by which opening finds it, in every precision and format.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import logging
+import copy
 import os
-import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription
+from graspcut.runtime import graphs
+from graspcut.runtime.contract import BackendError, GraphDescription
+from graspcut.runtime.engines import require
+from graspcut.runtime.graph_files import files_of_graph, graph_name
+from graspcut.runtime.method import Method, Samples
+from graspcut.runtime.model_folder import find_model_folder, model_digest
+from graspcut.runtime.predictor import Predictor
+from graspcut.version import __version__
 
-OPSET = 17
-_SMALLEST_STORED_AS_HALF = 64
+if TYPE_CHECKING:
+    from torch import nn
 
-Inputs = Mapping[str, NDArray[Any]]
+LARGEST_INT8_LOSS = 0.5
+CALIBRATION_SAMPLES = 64
+TEST_SAMPLES = 200
+PARITY_SIZES = ((320, 240), (512, 424), (640, 480))
+_TRACED_SIZE = (640, 480)
+
+ProgressCallback = Callable[[int, int], None]
 
 
-def onnx_of_network(
-    network: Any,
-    example: Mapping[str, Any],
-    outputs: Mapping[str, Mapping[int, str]],
-    description: GraphDescription,
-    dynamic_axes: Mapping[str, Mapping[int, str]],
-) -> bytes:
-    """A network traced into ONNX.
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written and how it compares.
 
-    Args:
-        network: `torch.nn.Module` in evaluation mode, called with the inputs in order.
-        example: one tensor for each input, by name. Branches on sizes are taken as this example takes them.
-        outputs: for each output the names of its axes that have no fixed size.
-        description: for the metadata.
-        dynamic_axes: the same for the inputs.
-
-    Returns:
-        The file's bytes.
+    Attributes:
+        path: the .onnx or .xml file.
+        precision: "fp32", "fp16", "bf16" or "int8".
+        megabytes: size of the file or files.
+        differing: fraction of the values of whole-numbered outputs (labels) that are not PyTorch's, over all examples;
+            None where there are no such outputs.
+        largest_difference: of any other output value.
+        score_name: what `exact_score` and `int8_score` are.
+        exact_score, int8_score: for int8, percent of PyTorch's float32 and of the int8 graph on samples that were not
+            used for calibration; None otherwise.
     """
-    import onnx
-    import torch
 
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        # The tracer warns of each branch on a size, and the exporter of its successor.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            tuple(example.values()),
-            buffer,  # type: ignore[arg-type]
-            dynamo=False,
-            opset_version=OPSET,
-            # Batch norms stay beside their convolutions, whose weights then still fit float16; engines fold them.
-            training=torch.onnx.TrainingMode.PRESERVE,
-            input_names=list(example),
-            output_names=list(outputs),
-            dynamic_axes={**dynamic_axes, **outputs},
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    # Sizes that the tracer believed in, which hold for its example only.
-    del model.graph.value_info[:]
-    return _described(model, description, halve=True)
+    path: Path
+    precision: str
+    megabytes: float
+    differing: float | None
+    largest_difference: float
+    score_name: str = ""
+    exact_score: float | None = None
+    int8_score: float | None = None
 
 
-def with_half_weights(onnx_bytes: bytes, description: GraphDescription) -> bytes:
-    """The same graph with every weight rounded to float16; engines compute in float32 on processors."""
-    import onnx
+@dataclass(frozen=True)
+class Parity:
+    """How far two predictors are apart on examples.
 
-    model = onnx.load_from_string(onnx_bytes)
-    return _described(model, description, halve=True, rounding=True)
+    Attributes:
+        differing: see `ExportReport`.
+        largest: largest difference of any value of the other outputs.
+        largest_relative: the same as a fraction of the largest value of its output.
+    """
 
-
-def with_uint16_input(onnx_bytes: bytes, name: str) -> bytes:
-    """The same graph with a uint16 input where it had a float32 one."""
-    import onnx
-
-    model = onnx.load_from_string(onnx_bytes)
-    entry = next(entry for entry in model.graph.input if entry.name == name)
-    inner = f"{name}_float32"
-    for node in model.graph.node:
-        node.input[:] = [inner if given == name else given for given in node.input]
-    entry.type.tensor_type.elem_type = onnx.TensorProto.UINT16
-    cast = onnx.helper.make_node("Cast", [name], [inner], name=f"{name}_cast", to=onnx.TensorProto.FLOAT)
-    model.graph.node.insert(0, cast)
-    onnx.checker.check_model(model)
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    differing: float | None
+    largest: float
+    largest_relative: float
 
 
-def quantized(
-    onnx_bytes: bytes,
-    calibration: Iterable[Inputs],
-    description: GraphDescription,
-    chosen: Callable[[str], bool],
-) -> bytes:
-    """The graph with int8 convolutions: ranges of activations from calibration inputs, weights a scale per channel.
+class Int8LossError(BackendError):
+    """The int8 graph loses too much; nothing was written."""
+
+
+def export_model(
+    method: Method,
+    model: str | Path,
+    out: str | Path,
+    *,
+    form: Literal["onnx", "openvino"] = "onnx",
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    depth_type: Literal["float32", "uint16"] = "float32",
+    samples: Samples | None = None,
+    largest_loss: float = LARGEST_INT8_LOSS,
+    progress: ProgressCallback | None = None,
+) -> ExportReport:
+    """Writes OUT/model[.precision].onnx or .xml.
 
     Args:
-        onnx_bytes: the float32 graph.
-        calibration: inputs such as the graph will meet; a hundred are enough.
-        description: for the metadata.
-        chosen: whether the convolution of this node name is quantized.
+        method: of the model's task.
+        model: shipped model's name or model folder.
+        out: folder; is made if missing. A model folder's own is a good choice: the graph is then found there.
+        form: "onnx", or "openvino" for an .xml and a .bin.
+        precision: "fp32"; "fp16" stores weights rounded to float16; "bf16" (OpenVINO, on processors that have it)
+            computes convolutions in bfloat16; "int8" in 8-bit integers.
+        depth_type: what the graph takes for `depth_mm`: float32, or whole millimetres as uint16.
+        samples: for int8: a quarter calibrates, the rest tests. None takes the method's own.
+        largest_loss: points of the score that int8 may lose.
+        progress: called with (samples done, samples in all) while int8 is tested.
 
     Raises:
-        BackendError: no calibration inputs, or no convolution is chosen.
+        BackendError: a precision that the format or the method has not, an engine that is not installed, or a graph
+            that does not agree with PyTorch.
+        Int8LossError: int8 loses more than `largest_loss`.
     """
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, inputs: Iterator[Inputs], names: set[str]) -> None:
-            self.inputs, self.names = inputs, names
-
-        def get_next(self) -> Inputs | None:
-            found = next(self.inputs, None)
-            if found is None:
-                return None
-            return {name: array for name, array in found.items() if name in self.names}
-
-    remaining = iter(calibration)
-    first = next(remaining, None)
-    if first is None:
-        raise BackendError("there are no calibration frames: give a dataset with at least one")
-    with tempfile.TemporaryDirectory() as folder:
-        whole, prepared, written = (Path(folder) / name for name in ("whole.onnx", "prepared.onnx", "int8.onnx"))
-        whole.write_bytes(onnx_bytes)
-        quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
-        model = onnx.load(prepared)
-        names = [
-            node.name for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose") and chosen(node.name)
-        ]
-        if not names:
-            raise BackendError("no convolution of the graph was chosen for int8")
-        reader = Reader(chain([first], remaining), {entry.name for entry in model.graph.input})
-        with _quiet_root_logger():
-            quantize_static(
-                prepared,
-                written,
-                reader,
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "ConvTranspose"],
-                nodes_to_quantize=names,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-        return _described(onnx.load(written), description, halve=False)
-
-
-def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) -> None:
-    """Writes the graph as PATH (.xml) and a .bin beside it; the .xml last, so that what is there is whole."""
-    import openvino
-
-    from graspcut.runtime.openvino_core import shared_core
-
-    model = shared_core().read_model(onnx_bytes)
-    description = _with_settings_of(description, {name for entry in model.inputs for name in entry.names})
-    model.set_rt_info(description.to_json(), METADATA_KEY)
+    if form == "onnx" and precision == "bf16":
+        raise BackendError(
+            "ONNX Runtime has no bfloat16 convolutions on processors: use --format openvino, or --precision int8"
+        )
+    if precision == "int8" and method.quantization is None:
+        raise BackendError(f"{method.task} models are not offered in int8: use --precision fp32, fp16 or bf16")
+    if depth_type != "float32" and "depth_mm" not in [spec.name for spec in method.predictor.contract.arrays]:
+        raise BackendError(f"{method.task} models take no depth: leave --depth-type out")
+    reader = "openvino" if form == "openvino" else "onnxruntime"
+    require(reader)
+    network = method.predictor.load_network(model)
+    description = describe_graph(method, Path(model).name, precision, model_digest(find_model_folder(model)))
+    graph = onnx_of_model(method, network, replace(description, precision="fp32"))
+    tests: _Part | None = None
+    if precision == "int8":
+        assert method.quantization is not None
+        calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
+        graph = graphs.quantized(graph, map(method.quantization.inputs, calibration), description)
+    elif precision == "fp16" and form == "onnx":
+        graph = graphs.with_half_weights(graph, description)
+    if depth_type == "uint16":
+        graph = graphs.with_uint16_input(graph, "depth_mm")
+    path = Path(out) / graph_name(form, precision)
+    trial = path.with_name(f".trial-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-        written = Path(folder) / path.name
-        openvino.save_model(model, written, compress_to_fp16=description.precision in ("fp16", "bf16"))
-        os.replace(written.with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(written, path)
-
-
-def _with_settings_of(description: GraphDescription, inputs: set[str]) -> GraphDescription:
-    """Without the settings that a network does not look at: the tracer leaves them out."""
-    return dataclasses.replace(description, settings=tuple(name for name in description.settings if name in inputs))
-
-
-def _described(model: Any, description: GraphDescription, *, halve: bool, rounding: bool = False) -> bytes:
-    """Bytes of an ONNX model with its description, checked."""
-    import onnx
-
-    if halve:
-        _store_as_half(model, rounding)
-    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    description = _with_settings_of(description, {entry.name for entry in model.graph.input})
-    model.metadata_props.add(key=METADATA_KEY, value=description.to_json())
-    onnx.checker.check_model(model)
-    serialised: bytes = model.SerializeToString()
-    return serialised
-
-
-def _store_as_half(model: Any, rounding: bool) -> None:
-    """Replaces float32 initialisers by float16 ones and a cast, where float16 holds them exactly, or all."""
-    import onnx
-    from onnx import numpy_helper
-
-    casts, kept = [], []
-    for initialiser in model.graph.initializer:
-        array = numpy_helper.to_array(initialiser)
-        if array.dtype == np.float32 and array.size >= _SMALLEST_STORED_AS_HALF:
-            with np.errstate(over="ignore"):
-                half = array.astype(np.float16)
-            if np.isfinite(half).all() and (rounding or np.array_equal(half.astype(np.float32), array)):
-                stored = f"{initialiser.name}_half"
-                kept.append(numpy_helper.from_array(half, stored))
-                casts.append(onnx.helper.make_node("Cast", [stored], [initialiser.name], name=f"{stored}_cast", to=1))
-                continue
-        kept.append(initialiser)
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    for position, cast in enumerate(casts):
-        model.graph.node.insert(position, cast)
-
-
-@contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    """ONNX Runtime's quantizer warns through the root logger of things that were done on purpose."""
-    logger = logging.getLogger()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        yield
+        if form == "onnx":
+            trial.write_bytes(graph)
+        else:
+            graphs.save_openvino(graph, trial, description)
+        report = _compared(method, network, trial, reader, precision, tests, largest_loss, progress)
+        if form == "openvino":
+            os.replace(trial.with_suffix(".bin"), path.with_suffix(".bin"))
+        os.replace(trial, path)
     finally:
-        logger.setLevel(before)
+        for leftover in (trial, trial.with_suffix(".bin")):
+            leftover.unlink(missing_ok=True)
+    return replace(report, path=path)
+
+
+def onnx_of_model(method: Method, network: nn.Module, description: GraphDescription) -> bytes:
+    """The float32 graph of a network as the bytes of an ONNX file, for any batch and frame size.
+
+    Args:
+        method: of the network's task.
+        network: one of the method's.
+        description: for the metadata.
+    """
+    from graspcut.nn.folding import replace_small_deconvolutions
+
+    prepared = copy.deepcopy(network).eval()
+    replace_small_deconvolutions(prepared)
+    graph = method.predictor.graph(prepared).eval()
+    int8_modules = () if method.quantization is None else method.quantization.modules(graph)
+    example = method.predictor.example(*_TRACED_SIZE)
+    return graphs.onnx_of_network(graph, example, method.predictor.contract, description, int8_modules)
+
+
+def describe_graph(method: Method, name: str, precision: str, weights: str = "") -> GraphDescription:
+    """What an exported graph of a method says of itself.
+
+    Args:
+        method: the method.
+        name: of the model.
+        precision: one of `PRECISIONS`.
+        weights: digest of the model folder.
+    """
+    contract = method.predictor.contract
+    settings = tuple(spec.name for spec in contract.settings)
+    return GraphDescription(contract.task, name, precision, contract.labels or (), settings, __version__, weights)
+
+
+def parity(reference: Predictor, other: Predictor) -> Parity:
+    """How far two predictors are apart on examples of three sizes, alone and two at a time."""
+    contract = reference.contract
+    batched = all(spec.axes and spec.axes[0] == "batch" for spec in contract.arrays)
+    values = differing = 0
+    largest = relative = 0.0
+    for width, height in PARITY_SIZES:
+        inputs = reference.example(width, height, 2 if batched else 1)
+        first = {spec.name: inputs[spec.name][:1] if batched else inputs[spec.name] for spec in contract.arrays}
+        for given in ({**inputs, **first}, inputs) if batched else (inputs,):
+            expected, found = reference.run(given), other.run(given)
+            for spec in contract.outputs:
+                ours, theirs = expected[spec.name], found[spec.name]
+                if np.issubdtype(ours.dtype, np.floating):
+                    difference = float(np.abs(ours - theirs).max(initial=0.0))
+                    # A value that is not a number compares as neither more nor less.
+                    difference = float("inf") if np.isnan(difference) else difference
+                    largest = max(largest, difference)
+                    relative = max(relative, difference / max(float(np.abs(ours).max(initial=0.0)), 1e-30))
+                else:
+                    values += ours.size
+                    differing += int(np.count_nonzero(ours != theirs))
+    return Parity(differing / values if values else None, largest, relative)
+
+
+def _compared(
+    method: Method,
+    network: nn.Module,
+    trial: Path,
+    reader: str,
+    precision: str,
+    tests: _Part | None,
+    largest_loss: float,
+    progress: ProgressCallback | None,
+) -> ExportReport:
+    """The report of a file on trial.
+
+    Raises:
+        BackendError: it is too far from PyTorch.
+    """
+    reference = method.predictor.from_network(network, device="cpu")
+    predictor = method.predictor.load(trial, backend=reader)
+    found = parity(reference, predictor)
+    megabytes = sum(file.stat().st_size for file in files_of_graph(trial)) / 1e6
+    report = ExportReport(trial, precision, megabytes, found.differing, found.largest)
+    if tests is not None:
+        return _scored(method, report, (reference, predictor), tests, largest_loss, progress)
+    is_far = (
+        found.largest_relative > method.largest_difference[precision]
+        if found.differing is None
+        else found.differing > method.most_differing[precision]
+    )
+    if is_far:
+        labels = "" if found.differing is None else f"{100 * found.differing:.3f} % of the labels differ, "
+        raise BackendError(
+            f"the exported graph does not agree with PyTorch: {labels}other values by up to {found.largest:.2g}. "
+            "Nothing was written; please report this with the model"
+        )
+    return report
+
+
+def _scored(
+    method: Method,
+    report: ExportReport,
+    predictors: tuple[Predictor, Predictor],
+    tests: _Part,
+    largest_loss: float,
+    progress: ProgressCallback | None,
+) -> ExportReport:
+    """The report with the scores of float32 and int8.
+
+    Raises:
+        Int8LossError: int8 loses too much.
+    """
+    assert method.quantization is not None
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, 2 * len(tests))
+
+    name = method.quantization.score_name
+    exact, int8 = (method.quantization.score(predictor, tests, count) for predictor in predictors)
+    if not exact - int8 <= largest_loss:
+        raise Int8LossError(
+            f"int8 scores {int8:.2f} and float32 {exact:.2f} percent {name} on {len(tests)} frames: a loss of "
+            f"{exact - int8:.2f} points, more than {largest_loss}. Nothing was written. Give calibration frames that "
+            "look like yours, or use --precision bf16 or fp32"
+        )
+    return replace(report, score_name=name, exact_score=exact, int8_score=int8)
+
+
+def _int8_samples(samples: Samples) -> tuple[_Part, _Part]:
+    count = min(CALIBRATION_SAMPLES, len(samples) // 4)
+    if count == 0:
+        raise BackendError(f"there are {len(samples)} calibration frames, expected at least 4, better 100")
+    return _Part(samples, 0, count), _Part(samples, count, min(count + TEST_SAMPLES, len(samples)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some samples of a longer sequence, loaded one at a time."""
+
+    samples: Samples
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.samples[index] for index in range(self.start, self.stop))

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from graspcut.runtime.cores import usable_cores
+from graspcut.runtime.engines import install_hint, is_installed
 from graspcut.runtime.model_folder import shipped_model_names
 
 _PACKAGES = ("graspcut", "numpy", "opencv-python-headless", "numba", "torch", "lightning", "onnxruntime", "openvino")
@@ -86,7 +87,7 @@ def _torch() -> tuple[str, str]:
     try:
         import torch
     except ImportError:
-        return ("PyTorch", "not installed; for training, exporting and GPUs: pip install 'graspcut[train]'")
+        return ("PyTorch", f"not installed; for training, exporting and GPUs: {install_hint('pytorch')}")
     threads = f"{torch.get_num_threads()} thread(s)"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
@@ -104,10 +105,8 @@ def _onnxruntime() -> tuple[str, str]:
 
 
 def _openvino() -> tuple[str, str]:
-    try:
-        import openvino  # noqa: F401  # the next line would find a module that was imported before
+    if not is_installed("openvino"):
+        return ("OpenVINO", f"not installed; optional: {install_hint('openvino')}")
+    from graspcut.runtime.openvino_core import shared_core
 
-        from graspcut.runtime.openvino_core import shared_core
-    except ImportError:
-        return ("OpenVINO", "not installed; optional: pip install 'graspcut[openvino]'")
     return ("OpenVINO", ", ".join(shared_core().available_devices) or "no devices")

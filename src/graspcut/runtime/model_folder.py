@@ -4,7 +4,7 @@
     NAME/model.safetensors   weights, float16 (never pickle)
     NAME/card.md             what it was trained on, how, and its measured results
     NAME/model.onnx          optional: the whole graph, for engines without torch
-    NAME/model.int8.onnx     optional: the same with int8 convolutions
+    NAME/model.int8.onnx     optional: the same with int8 convolutions; see `graph_files` for all such names
 
 Reading needs numpy only; torch is imported by the one function that fills a network. A folder is written under a
 temporary name and renamed, so a killed command leaves either the old folder or the new one.
@@ -12,6 +12,7 @@ temporary name and renamed, so a killed command leaves either the old folder or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "card.md"
-ONNX_NAME = "model.onnx"
-INT8_ONNX_NAME = "model.int8.onnx"
 FORMAT_VERSION = 1
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -78,18 +77,20 @@ def find_model_folder(name_or_dir: str | Path) -> Path:
     )
 
 
-def graph_file(folder: Path, precision: str) -> Path | None:
-    """The exported graph that a model folder carries.
+def model_digest(folder: Path) -> str:
+    """What the network of a model folder is, as 64 hexadecimal digits: its configuration and its weights.
 
-    Args:
-        folder: from `find_model_folder`.
-        precision: "fp32", "int8", or "auto" for int8 if there is one and else fp32.
+    A graph carries the digest of the folder it was made from, results that of the model they were made with.
 
-    Returns:
-        A .onnx file, or None if the folder has none in this precision.
+    Raises:
+        ModelFolderError: if the folder is incomplete.
     """
-    names = {"auto": (INT8_ONNX_NAME, ONNX_NAME), "int8": (INT8_ONNX_NAME,), "fp32": (ONNX_NAME,)}.get(precision, ())
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    network = json.dumps(load_model_config(folder).get("model"), sort_keys=True).encode()
+    try:
+        weights = (folder / WEIGHTS_NAME).read_bytes()
+    except OSError as error:
+        raise ModelFolderError(f"{folder / WEIGHTS_NAME} cannot be read ({error.strerror}): copy it again") from error
+    return hashlib.sha256(hashlib.sha256(network).digest() + hashlib.sha256(weights).digest()).hexdigest()
 
 
 def save_model_folder(
@@ -124,7 +125,10 @@ def save_model_folder(
         (temporary / CONFIG_NAME).write_text(text, encoding="utf-8")
         (temporary / CARD_NAME).write_text(card.rstrip() + "\n", encoding="utf-8")
         save_file(tensors, temporary / WEIGHTS_NAME)
-        temporary.chmod(0o755)  # mkdtemp makes it private
+        # mkdtemp and safetensors make them private; both get what the user's mask leaves, as the card has it.
+        mode = (temporary / CARD_NAME).stat().st_mode & 0o666
+        (temporary / WEIGHTS_NAME).chmod(mode)
+        temporary.chmod(mode | (mode & 0o444) >> 2)
         _replace_folder(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -143,7 +147,7 @@ def load_model_config(name_or_dir: str | Path) -> dict[str, Any]:
     path = find_model_folder(name_or_dir) / CONFIG_NAME
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is not valid JSON ({error}); export the model again") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT_VERSION:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
 from graspcut.runtime.cores import usable_cores
 
-_TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(uint16)": np.dtype(np.uint16)}
+_NAMES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -58,7 +58,7 @@ class OnnxRuntimeSession:
         self.device = device
         self.precision = self.description.precision
         self.parallel_calls = parallel_calls
-        self._inputs = {entry.name: _TYPES[entry.type] for entry in self._session.get_inputs()}
+        self._inputs = {entry.name: _dtype(entry.type) for entry in self._session.get_inputs()}
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -66,3 +66,9 @@ class OnnxRuntimeSession:
         taken = {name: as_declared(inputs[name], declared) for name, declared in self._inputs.items()}
         found = self._session.run(self._outputs, taken)
         return dict(zip(self._outputs, found, strict=True))
+
+
+def _dtype(kind: str) -> np.dtype[Any]:
+    """numpy's type of ONNX Runtime's "tensor(float)", "tensor(uint16)", ..."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return np.dtype(_NAMES.get(name, name))

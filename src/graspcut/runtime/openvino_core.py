@@ -1,10 +1,26 @@
-"""OpenVINO's core, one for the whole process."""
+"""OpenVINO, imported without its telemetry, and its core, one for the whole process.
+
+Importing OpenVINO looks up a host and writes into the home directory where its telemetry package is installed, which
+comes along with it. Nobody asked for that: the package is hidden for the time of the import.
+"""
 
 from __future__ import annotations
 
 import functools
+import sys
 
-import openvino
+__all__ = ["openvino", "shared_core"]
+
+_TELEMETRY = "openvino_telemetry"
+
+_hidden = _TELEMETRY not in sys.modules
+if _hidden:
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # what makes `import` fail; OpenVINO then has a stub
+try:
+    import openvino
+finally:
+    if _hidden:
+        del sys.modules[_TELEMETRY]
 
 
 @functools.cache

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
 from graspcut.runtime.cores import usable_cores
-from graspcut.runtime.openvino_core import shared_core
+from graspcut.runtime.openvino_core import openvino, shared_core
 
 MOST_COMPILED = 4
+CALLS_TO_BE_COMPILED = 100
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
+
+_Key = tuple[Any, ...]
+_Requests = LifoQueue["openvino.InferRequest"]
 
 
 class OpenVinoSession:
     """Runs a .onnx or .xml file; see `Session`. Several threads may call it at once.
 
-    The graph is compiled for each size of its inputs and each value of its settings, because the engine then works out
-    beforehand whatever depends on them. The last few are kept: a camera has one.
+    The graph is compiled for a size of its inputs and a value of its settings, because the engine then works out
+    beforehand whatever depends on them: a camera has one of each. The first few that come get such a graph. Compiling
+    takes a hundred times as long as a call, so whatever comes after them shares one graph for all sizes, half again as
+    slow as its own would be; only one that is called many times in a row takes the place of the longest unused. A
+    thread that compiles keeps nobody waiting but those who need the same graph.
 
     Args:
         path: the file; of an .xml, the .bin lies beside it.
@@ -55,51 +62,85 @@ class OpenVinoSession:
                 f"{path} is a bf16 graph, and this processor has no bfloat16 arithmetic: use the fp32 or int8 one"
             )
         self.parallel_calls = parallel_calls
-        self._arrays = {
-            entry.any_name: np.dtype(entry.element_type.to_dtype())
-            for entry in self._model.inputs
-            if entry.any_name not in self.description.settings
-        }
+        types = {entry.any_name: np.dtype(entry.element_type.to_dtype()) for entry in self._model.inputs}
+        self._settings = {name: types[name] for name in self.description.settings}
+        self._arrays = {name: declared for name, declared in types.items() if name not in self._settings}
+        self._names = [output.any_name for output in self._model.outputs]
         self._threads = max(threads or usable_cores(), parallel_calls)
-        self._compiled: OrderedDict[tuple[Any, ...], LifoQueue[openvino.InferRequest]] = OrderedDict()
+        self._compiled: OrderedDict[_Key, Future[_Requests]] = OrderedDict()
+        self._for_all: Future[_Requests] | None = None
+        self._calls = 0
+        self._used_at: dict[_Key, int] = {}
+        self._without: tuple[_Key | None, int] = (None, 0)
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Session.run`."""
-        settings = {name: inputs[name] for name in self.description.settings}
+        settings = {name: as_declared(inputs[name], declared) for name, declared in self._settings.items()}
         arrays = {name: as_declared(inputs[name], declared) for name, declared in self._arrays.items()}
-        requests = self._requests(arrays, settings)
+        requests, is_for_all = self._requests(arrays, settings)
         request = requests.get()
         try:
-            found = request.infer(arrays, share_inputs=True)
+            found = request.infer({**arrays, **settings} if is_for_all else arrays, share_inputs=True)
             return {name: found[name] for name in self._names}
         finally:
             requests.put(request)
 
-    @property
-    def _names(self) -> list[str]:
-        return [output.any_name for output in self._model.outputs]
-
     def _requests(
         self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, NDArray[Any]]
-    ) -> LifoQueue[openvino.InferRequest]:
+    ) -> tuple[_Requests, bool]:
+        """Requests of the graph to call, and whether it is the one for all sizes, which takes the settings too."""
         key = (
             *((name, array.shape) for name, array in arrays.items()),
             *((name, array.tobytes()) for name, array in settings.items()),
         )
+        begun: Future[_Requests] | None = None
         with self._lock:
-            if key in self._compiled:
+            self._calls += 1
+            chosen = self._compiled.get(key)
+            if chosen is None and self._deserves_its_own(key):
+                if len(self._compiled) >= MOST_COMPILED:
+                    del self._used_at[self._compiled.popitem(last=False)[0]]
+                chosen = begun = self._compiled[key] = Future()
+            if chosen is not None:
                 self._compiled.move_to_end(key)
-                return self._compiled[key]
-            if len(self._compiled) >= MOST_COMPILED:
-                self._compiled.popitem(last=False)
-            self._compiled[key] = self._compile(arrays, settings)
-            return self._compiled[key]
+                self._used_at[key] = self._calls
+            elif self._for_all is None:
+                begun = self._for_all = Future()
+            waited = self._for_all if chosen is None else chosen
+        assert waited is not None
+        if begun is not None:
+            if chosen is None:
+                self._compile_into(begun, self._model.clone, lambda: setattr(self, "_for_all", None))
+            else:
+                self._compile_into(
+                    begun,
+                    lambda: static_model(self._model.clone(), arrays, settings),
+                    lambda: (self._compiled.pop(key, None), self._used_at.pop(key, None)),
+                )
+        return waited.result(), chosen is None
 
-    def _compile(
-        self, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, NDArray[Any]]
-    ) -> LifoQueue[openvino.InferRequest]:
-        model = static_model(self._model.clone(), arrays, settings)
+    def _deserves_its_own(self, key: _Key) -> bool:
+        """Whether to compile for a size and settings: a place is free, or it is called again and again."""
+        if len(self._compiled) < MOST_COMPILED:
+            return True
+        last, count = self._without
+        self._without = (key, count + 1 if key == last else 1)
+        idle = self._calls - self._used_at[next(iter(self._compiled))]
+        return min(idle, self._without[1]) > CALLS_TO_BE_COMPILED
+
+    def _compile_into(
+        self, future: Future[_Requests], model: Callable[[], openvino.Model], forget: Callable[[], object]
+    ) -> None:
+        """Compiles outside of the lock; whoever waits for the same graph gets it, or the same exception."""
+        try:
+            future.set_result(self._compile(model()))
+        except BaseException as error:
+            with self._lock:
+                forget()
+            future.set_exception(error)
+
+    def _compile(self, model: openvino.Model) -> _Requests:
         compiled = self._core.compile_model(
             model,
             "CPU",
@@ -109,7 +150,7 @@ class OpenVinoSession:
                 "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             },
         )
-        requests: LifoQueue[openvino.InferRequest] = LifoQueue()
+        requests: _Requests = LifoQueue()
         for _ in range(self.parallel_calls):
             requests.put(compiled.create_infer_request())
         return requests

@@ -127,8 +127,9 @@ def copy_rate(threads: int, copied_bytes: int = COPIED_BYTES) -> float:
 
 def peak_model(convolution: PeakConvolution, precision: str) -> openvino.Model:
     """Convolutions in a row as an OpenVINO model; for int8 with the quantizers that make the engine compute so."""
-    import openvino
-    from openvino import opset13 as operations
+    from graspcut.runtime.openvino_core import openvino
+
+    operations = openvino.opset13
 
     def quantized(node: Any, low: float, high: float, levels: int) -> Any:
         bounds = [operations.constant(np.full((1, 1, 1, 1), bound, dtype=np.float32)) for bound in (low, high)]

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.labels import BACKGROUND
-from graspcut.nn.folding import fold_batch_norm, replace_small_deconvolutions
 from graspcut.nn.working_scale import WorkingScale
-from graspcut.runtime.torch_session import TorchSession
 
-INPUT_NAMES = ("depth_mm", "focal_px")
-OUTPUT_NAMES = ("labels", "probabilities")
+_LARGEST_MM = torch.finfo(torch.float32).max
+
+
+def with_data(depth_mm: Tensor) -> Tensor:
+    """Depth with 0 wherever it is not a number above 0: cameras and robots write NaN and infinity for "no data"."""
+    return torch.where((depth_mm > 0) & (depth_mm <= _LARGEST_MM), depth_mm, 0.0)
 
 
 class SegmentationGraph(nn.Module):
@@ -47,27 +48,24 @@ class SegmentationGraph(nn.Module):
             labels: (B, H, W) uint8, 0 background, 1 hand, 2 object.
             probabilities: (B, 3, H, W) float32, certain background where there is no depth.
         """
-        depth = depth_mm.float().unsqueeze(1)
+        depth = with_data(depth_mm.float().unsqueeze(1))
         return self._labelled(depth, self.scaled(depth, focal_px))
 
     def prepare(
-        self, height: int, width: int, focal_px: float, device: torch.device
+        self, shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, NDArray[Any]], device: torch.device
     ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """`forward` for one size and focal length, with everything worked out that depends on them only.
-
-        Args:
-            height, width: of the frames in pixels.
-            focal_px: their focal length in pixels.
-            device: where the frames will be.
+        """`forward` for one size and focal length; see `graspcut.runtime.torch_session.Prepare`.
 
         Returns:
             (B, H, W) float32 millimetres -> labels and probabilities; it never waits for a GPU.
         """
+        _, height, width = shapes["depth_mm"]
+        focal_px = float(settings["focal_px"][0])
         plan = self.scaled.plan(height, width, focal_px, device)
         focal = torch.full((1,), focal_px, device=device)
 
         def run(depth_mm: Tensor) -> tuple[Tensor, Tensor]:
-            depth = depth_mm.unsqueeze(1)
+            depth = with_data(depth_mm.unsqueeze(1))
             return self._labelled(depth, self.scaled.run(depth, focal, plan))
 
         return run
@@ -85,37 +83,3 @@ class SegmentationGraph(nn.Module):
             labels = torch.where(given > best, torch.full_like(labels, float(label)), labels)
             best = torch.maximum(best, given)
         return labels[:, 0].to(torch.uint8), torch.cat(classes, dim=1)
-
-
-def torch_session(
-    network: nn.Module, *, device: str = "auto", threads: int | None = None, precision: str = "fp32"
-) -> TorchSession:
-    """A network in PyTorch: batch norms folded, channels last, resampling worked out once for each size.
-
-    Args:
-        network: one of `graspcut.segmentation.models`; it is copied.
-        device, threads, precision: see `TorchSession`.
-    """
-    graph = SegmentationGraph(folded(network)).eval()
-
-    def prepare(
-        shape: tuple[int, ...], settings: Mapping[str, NDArray[Any]], where: torch.device
-    ) -> Callable[[Tensor], tuple[Tensor, ...]]:
-        placed = graph.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        found: Callable[[Tensor], tuple[Tensor, ...]] = placed.prepare(
-            shape[1], shape[2], float(np.asarray(settings["focal_px"])[0]), where
-        )
-        return found
-
-    names = (INPUT_NAMES[0], INPUT_NAMES[1:], OUTPUT_NAMES)
-    return TorchSession(prepare, names, device=device, precision=precision, threads=threads)
-
-
-def folded(network: nn.Module) -> nn.Module:
-    """A copy of a network, in evaluation mode, that computes the same in fewer operations."""
-    was_training = network.training
-    example = torch.full((1, 1, 64, 64), 500.0), torch.full((1,), 240.0)
-    copied = fold_batch_norm(network.eval(), lambda module: module(*example))
-    network.train(was_training)
-    replace_small_deconvolutions(copied)
-    return copied

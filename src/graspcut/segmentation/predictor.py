@@ -7,13 +7,12 @@
 Frames may have any size. Networks trained at one scale run at that scale and their result is brought back to every
 original pixel (see `nn/working_scale.py`), so the focal length matters: give the camera where it is known.
 
-Nothing here imports torch unless the PyTorch back end is chosen.
+Nothing here imports torch unless the PyTorch back end is chosen. Loading, back ends, pickling: see `Predictor`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,159 +22,62 @@ from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth
 from graspcut.labels import LABEL_NAMES
-from graspcut.runtime.contract import BACKEND_TITLES, BACKENDS, PRECISIONS, BackendError, GraphDescription, Session
-from graspcut.runtime.cores import nvidia_driver_present
-from graspcut.runtime.engines import installed_backends, is_installed, known_backend, require
-from graspcut.runtime.model_folder import (
-    ModelFolderError,
-    find_model_folder,
-    graph_file,
-    load_model_config,
-    load_model_folder,
-)
-from graspcut.runtime.opening import open_graph_file
+from graspcut.runtime.contract import ArraySpec, TaskContract
+from graspcut.runtime.predictor import Inputs, Predictor
 from graspcut.segmentation.result import Segmentation
 
 if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_MODEL = "dense-attention-small"
-TASK = "segmentation"
-GRAPH_SUFFIXES = (".onnx", ".xml")
+# Rendered examples: the seed is used neither in training nor in the tests of docs/results.md.
+_EXAMPLE_SEED = 777_001
+CONTRACT = TaskContract(
+    task="segmentation",
+    labels=tuple(LABEL_NAMES),
+    arrays=(ArraySpec("depth_mm", "float32", ("batch", "height", "width")),),
+    settings=(ArraySpec("focal_px", "float32", (1,)),),
+    outputs=(
+        ArraySpec("labels", "uint8", ("batch", "height", "width")),
+        ArraySpec("probabilities", "float32", ("batch", len(LABEL_NAMES), "height", "width")),
+    ),
+)
 
 
-class Segmenter:
-    """Segments depth frames into background, hand and object.
+class Segmenter(Predictor):
+    """Segments depth frames into background, hand and object; see `Predictor` for loading.
 
-    Args:
-        session: runs the graph `graspcut.segmentation.graph.SegmentationGraph` on some engine.
-        name: what the model is called.
-        config: the model folder's configuration, if there is one.
-
-    Attributes:
-        session: its `backend`, `device` and `precision` say what runs.
-        name: what the model was loaded from.
-        config: the model folder's configuration; empty for exported files.
+    The session runs the graph `graspcut.segmentation.graph.SegmentationGraph` on some engine.
     """
 
-    def __init__(self, session: Session, *, name: str = "", config: dict[str, Any] | None = None) -> None:
-        self.session = session
-        self.name = name
-        self.config: dict[str, Any] = config or {}
+    contract = CONTRACT
+    default_model = DEFAULT_MODEL
 
     @classmethod
-    def load(
-        cls,
-        name_or_path: str | Path = DEFAULT_MODEL,
-        device: str = "auto",
-        threads: int | None = None,
-        *,
-        backend: str = "auto",
-        precision: str = "auto",
-        parallel_calls: int = 1,
-    ) -> Segmenter:
-        """Loads a model that comes with the package, a model folder, or an exported graph. Nothing is downloaded.
+    def build_network(cls, config: Mapping[str, Any]) -> nn.Module:
+        """One of `graspcut.segmentation.models`."""
+        from graspcut.segmentation.models import build_model
 
-        Args:
-            name_or_path: shipped model's name, a folder written by training, or an .onnx or .xml file of `graspcut
-                export`.
-            device: "auto" (an NVIDIA GPU if PyTorch has one, else the processor), "cpu", "cuda" or "cuda:N".
-            threads: processor threads; None takes all cores that this process may use.
-            backend: "auto" takes PyTorch on a GPU, and on a processor the first of OpenVINO, ONNX Runtime and PyTorch
-                that is installed and for which the model has a file; or one by name, which is taken or refused.
-            precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32; bf16 on a
-                GPU), "fp32", "fp16", "bf16" or "int8".
-            parallel_calls: how many threads will call the segmenter at the same time.
-
-        Raises:
-            ModelFolderError: if there is no such model or it is damaged.
-            BackendError: if the back end, the device or the precision is not there.
-        """
-        if precision != "auto" and precision not in PRECISIONS:
-            raise BackendError(f"unknown precision {precision!r}: use auto, {', '.join(PRECISIONS)}")
-        for name, count in (("threads", threads), ("parallel_calls", parallel_calls)):
-            if count is not None and count < 1:
-                raise BackendError(f"{name} is {count}, expected 1 or more")
-        if backend != "auto":
-            require(known_backend(backend))
-        path = Path(name_or_path)
-        if path.suffix in GRAPH_SUFFIXES:
-            return cls._of_file(path, str(name_or_path), device, threads, backend, precision, parallel_calls)
-        folder = find_model_folder(name_or_path)
-        config = load_model_config(folder)
-        check_model_config(config, folder)
-        chosen = _chosen_backend(folder, device, backend, precision)
-        if chosen == "pytorch":
-            segmenter = cls.from_network(
-                load_network(folder), device=device, threads=threads, precision=_torch_precision(device, precision)
-            )
-        else:
-            file = graph_file(folder, precision)
-            if file is None:
-                wanted = "" if precision == "auto" else f" in {precision}"
-                how = "" if precision == "auto" else f" --precision {precision}"
-                raise BackendError(
-                    f"the back end {chosen} was asked for, and {folder} has no graph for it{wanted}: write one with "
-                    f"'graspcut export {name_or_path}{how} --out FOLDER' and give its path, or use --backend pytorch"
-                )
-            segmenter = cls._of_file(file, str(name_or_path), device, threads, chosen, precision, parallel_calls)
-        segmenter.name, segmenter.config = str(name_or_path), config
-        return segmenter
+        return build_model(config)
 
     @classmethod
-    def from_network(
-        cls, network: nn.Module, *, device: str = "auto", threads: int | None = None, precision: str = "fp32"
-    ) -> Segmenter:
-        """Segments with a network of `graspcut.segmentation.models`, in PyTorch.
+    def graph(cls, network: nn.Module) -> nn.Module:
+        """Everything between raw depth and labels."""
+        from graspcut.segmentation.graph import SegmentationGraph
 
-        Args:
-            network: called as `network(depth_mm, focal_px) -> logits`; where its configuration has `working_focal_px`,
-                it runs at that scale.
-            device: "auto", "cpu", "cuda" or "cuda:N".
-            threads: torch threads on the CPU. This is a setting of the whole process; None leaves it.
-            precision: "fp32"; on a GPU also "bf16" and "fp16".
-        """
-        from graspcut.segmentation.graph import torch_session
-
-        session = torch_session(network, device=device, threads=threads, precision=precision)
-        return cls(session, name=type(network).__name__)
+        return SegmentationGraph(network)
 
     @classmethod
-    def _of_file(
-        cls,
-        path: Path,
-        name: str,
-        device: str,
-        threads: int | None,
-        backend: str,
-        precision: str,
-        parallel_calls: int,
-    ) -> Segmenter:
-        if backend == "auto":
-            readers = ("openvino",) if path.suffix == ".xml" else ("openvino", "onnxruntime")
-            present = [reader for reader in readers if is_installed(reader)]
-            backend = present[0] if present else readers[-1]
-        session, description = open_graph_file(
-            path,
-            backend,
-            device="cpu" if device == "auto" else device,
-            threads=threads,
-            parallel_calls=parallel_calls,
+    def example(cls, width: int, height: int, batch: int = 1, seed: int = 0) -> Inputs:
+        """Rendered frames, in whole millimetres, which every exported graph can be given."""
+        from graspcut.synth.generator import FrameGenerator, SynthConfig
+
+        generator = FrameGenerator(
+            SynthConfig(width=width, height=height, profile="v1", colour=False), _EXAMPLE_SEED + seed
         )
-        check_description(description, path)
-        if precision not in ("auto", description.precision):
-            raise BackendError(f"{path} is a {description.precision} graph, and {precision} was asked for: export one")
-        return cls(session, name=name)
-
-    @property
-    def parallel_calls(self) -> int:
-        """How many threads may call at the same time and gain from it."""
-        return self.session.parallel_calls
-
-    @property
-    def description(self) -> str:
-        """What runs, in a few words: "OpenVINO on cpu, int8"."""
-        return f"{BACKEND_TITLES[self.session.backend]} on {self.session.device}, {self.session.precision}"
+        frames = [generator[index].frame for index in range(batch)]
+        depth = np.stack([np.rint(frame.depth_mm) for frame in frames])
+        return inputs_of(depth, focal_length_px(frames[0].camera, width))
 
     def __call__(self, depth_mm: NDArray[Any] | Frame, camera: Camera | None = None) -> Segmentation:
         """Segments one frame.
@@ -214,97 +116,33 @@ class Segmenter:
                 "size and one camera. Segment them one by one, or sort them into batches."
             )
         depth = checked[0][0][np.newaxis] if len(checked) == 1 else np.stack([depth for depth, _ in checked])
-        found = self.run(depth, focals.pop())
+        found = self.run(inputs_of(depth, focals.pop()))
         return [
             Segmentation(labels, probability, own_depth, own_camera)
-            for labels, probability, (own_depth, own_camera) in zip(*found, checked, strict=True)
+            for labels, probability, (own_depth, own_camera) in zip(
+                found["labels"], found["probabilities"], checked, strict=True
+            )
         ]
 
-    def run(self, depth_mm: NDArray[np.float32], focal_px: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Labels and class probabilities of a batch.
+    def warm_up(self, size: tuple[int, int], camera: Camera | None = None) -> None:
+        """Labels an empty frame, so that the first real one does not wait for an engine to compile.
 
         Args:
-            depth_mm: (B, H, W) float32 millimetres, 0 = no data.
-            focal_px: focal length in pixels at this size.
-
-        Returns:
-            (B, H, W) uint8 labels and (B, 3, H, W) float32 probabilities; certain background where there is no depth.
+            size: (width, height) of the frames in pixels.
+            camera: of the frames; some engines compile for its focal length too.
         """
-        inputs = {"depth_mm": depth_mm, "focal_px": np.array([focal_px], dtype=np.float32)}
-        found = self.session.run(inputs)
-        return found["labels"], found["probabilities"]
+        width, height = size
+        self(np.zeros((height, width), np.float32), camera)
 
 
-def load_network(name_or_dir: str | Path) -> nn.Module:
-    """The network of a model folder, with its weights.
+def inputs_of(depth_mm: NDArray[Any], focal_px: float) -> Inputs:
+    """The graph's inputs.
 
-    Raises:
-        ModelFolderError: if there is no such model, it is damaged, or it is for another task.
+    Args:
+        depth_mm: (B, H, W) millimetres, 0 = no data.
+        focal_px: focal length in pixels at this size.
     """
-    from graspcut.runtime.model_folder import fill_network
-    from graspcut.segmentation.models import build_model
-
-    folder = find_model_folder(name_or_dir)
-    config, weights = load_model_folder(folder)
-    check_model_config(config, folder)
-    network = build_model(config["model"])
-    fill_network(network, weights, folder)
-    return network.eval()
-
-
-def check_model_config(config: dict[str, Any], folder: Path) -> None:
-    """Refuses model folders for other tasks or with other labels.
-
-    Raises:
-        ModelFolderError: says what it is for.
-    """
-    if config.get("task") != TASK or config.get("labels") != list(LABEL_NAMES):
-        raise ModelFolderError(
-            f"{folder} is a model for {config.get('task')!r} with the labels {config.get('labels')}; "
-            f"expected {TASK!r} with {list(LABEL_NAMES)}. Choose a segmentation model."
-        )
-
-
-def check_description(description: GraphDescription, path: Path) -> None:
-    """Refuses exported graphs for other tasks or with other labels.
-
-    Raises:
-        BackendError: says what it is for.
-    """
-    if description.task != TASK or description.labels != tuple(LABEL_NAMES):
-        raise BackendError(
-            f"{path} is a graph for {description.task!r} with the labels {description.labels}; expected {TASK!r} with "
-            f"{tuple(LABEL_NAMES)}. Choose a segmentation model."
-        )
-
-
-def _chosen_backend(folder: Path, device: str, backend: str, precision: str) -> str:
-    if backend != "auto":
-        return backend
-    if device.startswith("cuda") or (device == "auto" and _gpu_present()):
-        return "pytorch"
-    for candidate in installed_backends():
-        if candidate == "pytorch" or graph_file(folder, precision) is not None:
-            return candidate
-    raise BackendError(
-        f"none of {', '.join(BACKENDS)} can run {folder}: install one that can, such as pip install 'graspcut[train]' "
-        f"for PyTorch, or write a graph with 'graspcut export {folder} --format onnx' where PyTorch is installed"
-    )
-
-
-def _gpu_present() -> bool:
-    """Whether PyTorch can use a GPU; torch, slow to import, is asked only where there is a driver."""
-    if not (nvidia_driver_present() and is_installed("pytorch")):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _torch_precision(device: str, precision: str) -> str:
-    if precision != "auto":
-        return precision
-    return "bf16" if device.startswith("cuda") or (device == "auto" and _gpu_present()) else "fp32"
+    return {"depth_mm": depth_mm, "focal_px": np.array([focal_px], dtype=np.float32)}
 
 
 def _depth_and_camera(frame: NDArray[Any] | Frame, camera: Camera | None) -> tuple[NDArray[np.float32], Camera | None]:

@@ -1,4 +1,4 @@
-"""How long segmenters take on this machine: a frame, a folder of frames; and what memory many leave behind."""
+"""How long a predictor takes for a frame and for a folder of frames, and what memory many frames leave behind."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera
 from graspcut.frames.images import encode_image
-from graspcut.segmentation.batch import FrameSegmenter, segment_folder
+from graspcut.runtime.contract import BackendError
+from graspcut.runtime.method import Method
+from graspcut.runtime.predictor import Predictor
 
 SIZES = ((320, 240), (640, 480))
 DIFFERENT_FRAMES = 40
 _SEED = 777_003
 
-TimedCall = Callable[[NDArray[Any], Camera], object]
 ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class FolderSpeed:
-    """How fast `segment_folder` was.
+    """How fast a run over a folder was.
 
     Attributes:
         frames: number of frames.
-        seconds: wall time; decoding, segmenting and encoding.
+        seconds: wall time; decoding, computing and encoding.
         description: what ran.
     """
 
@@ -50,7 +49,7 @@ class FolderSpeed:
 
 @dataclass(frozen=True)
 class MemoryGrowth:
-    """Memory of this process while one segmenter does many frames.
+    """Memory of this process while one function does many frames.
 
     Attributes:
         description: what ran.
@@ -74,38 +73,25 @@ class MemoryGrowth:
         return {**asdict(self), "growth_mb": self.growth_mb}
 
 
-def example_frame(width: int, height: int) -> tuple[NDArray[np.uint16], Camera]:
-    """A slope with a ball before it: (height, width) millimetres, and its camera.
-
-    The time does not depend on what is in the picture.
-    """
-    column, row = np.meshgrid(np.arange(width) - width / 2, np.arange(height) - height / 2)
-    depth = (600.0 + 100.0 * row / height).astype(np.uint16)
-    depth[np.hypot(column, row) < 0.15 * width] = 400
-    return depth, Camera.sr300(width, height)
-
-
-def median_frame_ms(segmenter: TimedCall, width: int, height: int, *, repeats: int = 7) -> float:
-    """Median time from raw depth to labels of one frame, in milliseconds; one call before the clock starts.
+def median_ms(call: Callable[[], object], *, repeats: int = 7) -> float:
+    """Median time of a call in milliseconds; one call before the clock starts.
 
     Args:
-        segmenter: labels one frame.
-        width, height: size of the frame in pixels.
+        call: such as `Method.timed_call` gives.
         repeats: measured calls.
     """
-    depth, camera = example_frame(width, height)
     times = []
-    segmenter(depth, camera)
+    call()
     for _ in range(repeats):
         started = time.perf_counter()
-        segmenter(depth, camera)
+        call()
         times.append(time.perf_counter() - started)
     return float(np.median(times)) * 1000
 
 
 def folder_speed(
-    segmenter: FrameSegmenter,
-    description: str,
+    method: Method,
+    predictor: Predictor,
     *,
     frames: int,
     width: int,
@@ -113,22 +99,24 @@ def folder_speed(
     different: int = DIFFERENT_FRAMES,
     progress: ProgressCallback | None = None,
 ) -> FolderSpeed:
-    """Times `segment_folder` on rendered frames with a camera's noise, in a temporary folder.
+    """Times a method's run over a folder of rendered frames with a camera's noise, in a temporary folder.
 
     Args:
-        segmenter: labels one frame; it is called once before the clock starts.
-        description: of the segmenter.
+        method: the method.
+        predictor: of the method; it is called once before the clock starts.
         frames: number of PNG files; they repeat after `different` ones.
         width, height: of the frames in pixels.
         different: frames that are rendered.
         progress: called with (frames done, frames in all).
 
     Raises:
-        ValueError: `frames` is less than 1.
-        RuntimeError: frames could not be segmented.
+        ValueError: `frames` is less than 1, or the method does not run over folders of depth images.
+        RuntimeError: frames could not be used.
     """
     if frames < 1:
         raise ValueError(f"frames is {frames}, expected 1 or more")
+    if method.run_folder is None:
+        raise BackendError(f"{method.task} models do not run over folders of depth images: leave --folder-frames out")
     from graspcut.synth.generator import FrameGenerator, SynthConfig
 
     config = SynthConfig(width=width, height=height, profile="v1", colour=False)
@@ -142,38 +130,29 @@ def folder_speed(
             encoded.append(encode_image(depth, ".png"))
         for number in range(frames):
             (folder / f"{number:06d}.png").write_bytes(encoded[number % len(encoded)])
-        depth_mm, camera = example_frame(width, height)
-        segmenter(depth_mm.astype(np.float32), camera)
-        report = segment_folder(
+        method.timed_call(predictor, width, height)()
+        report = method.run_folder(
             [folder],
-            Path(temporary) / "labels",
-            segmenter,
-            model_name=description,
+            Path(temporary) / "results",
+            predictor,
             depth_unit_mm=1.0,
             focal_px=config.camera().fx,
             progress=progress,
         )
     if report.failures:
         raise RuntimeError(f"{len(report.failures)} of {frames} frames failed, the first: {report.failures[0][1]}")
-    return FolderSpeed(report.segmented, report.seconds, description)
+    return FolderSpeed(report.done, report.seconds, predictor.description)
 
 
 def memory_growth(
-    segmenter: TimedCall,
-    description: str,
-    *,
-    frames: int,
-    width: int,
-    height: int,
-    progress: ProgressCallback | None = None,
+    call: Callable[[], object], description: str, *, frames: int, progress: ProgressCallback | None = None
 ) -> MemoryGrowth:
-    """Segments many frames and looks at the memory of this process.
+    """Does a call many times and looks at the memory of this process.
 
     Args:
-        segmenter: labels one frame.
-        description: of the segmenter.
+        call: one frame.
+        description: of what runs.
         frames: calls.
-        width, height: of the frame in pixels.
         progress: called with (frames done, frames in all).
 
     Raises:
@@ -181,10 +160,9 @@ def memory_growth(
     """
     if frames < 10:
         raise ValueError(f"frames is {frames}, expected at least 10: memory is read after a tenth of them")
-    depth, camera = example_frame(width, height)
     early = None
     for number in range(1, frames + 1):
-        segmenter(depth, camera)
+        call()
         if number == frames // 10:
             early = resident_mb()
         if progress is not None:

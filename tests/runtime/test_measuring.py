@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,15 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.labels import LABEL_NAMES
+from graspcut.runtime import candidates, measuring
+from graspcut.runtime.candidates import SpeedConfig, TimedNetwork, model_rows
+from graspcut.runtime.measuring import Row, compare, interleaved, measure_memory_growth, measure_speed
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.runtime.peak_rates import PeakConvolution, PeakRates
-from graspcut.segmentation import speed_candidates
+from graspcut.runtime.soaking import folder_speed, memory_growth, resident_mb
+from graspcut.segmentation.method import METHOD
 from graspcut.segmentation.models import build_model
-from graspcut.segmentation.speed import Row, compare, interleaved, measure_memory_growth, measure_speed
-from graspcut.segmentation.speed_candidates import Peer, PlainSession, SpeedConfig
-from graspcut.segmentation.timing import example_frame, folder_speed, memory_growth, resident_mb
+from graspcut.segmentation.predictor import Segmenter
 
 TINY = {
     "widths": [4, 4, 8, 8, 8],
@@ -35,7 +39,7 @@ TINY_PEER = {"class": "DenseAttentionSmall", "arguments": TINY}
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> SpeedConfig:
-    """Tiny networks instead of all three; the model folder has no exported files."""
+    """A tiny network; the model folder has no exported files."""
     torch.manual_seed(1)
     network = build_model(TINY_PEER)
     stored = {"task": "segmentation", "model": TINY_PEER, "labels": list(LABEL_NAMES)}
@@ -46,8 +50,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> SpeedConfig:
         threads=1,
         repeats=2,
         model=str(folder),
-        paper=Peer("paper", TINY_PEER),
-        reference=Peer("reference", {"class": "DenseAttentionSmall", "arguments": {**TINY, "squeeze_width": 8}}),
         peak=PeakConvolution(channels=16, height=8, width=8, calls=1),
     )
 
@@ -129,12 +131,21 @@ def test_limits_by_hand() -> None:
     assert slow_cores[1].times_limit is None, "no rate for int8"
 
 
-def test_every_row_is_timed_or_says_why_not(config: SpeedConfig) -> None:
-    report = measure_speed(config)
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine reaches at best is not measured."""
+    monkeypatch.setattr(measuring, "measure_peak_rates", lambda threads, convolution: PEAKS)
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_row_is_timed_or_says_why_not(config: SpeedConfig, tmp_path: Path) -> None:
+    reference = TimedNetwork(METHOD, "reference", lambda: build_model(TINY_PEER), tmp_path, config)
+    with model_rows(METHOD, config) as rows:
+        report = measure_speed(METHOD, config, [*rows, reference.plain_candidate()])
     stored = report.as_json()
     assert json.loads(json.dumps(stored)) == stored
     keys = [(row["network"], row["backend"], row["precision"]) for row in stored["rows"]]
-    assert len(set(keys)) == len(keys) == 11
+    assert len(set(keys)) == len(keys) == 7
     assert keys[-1] == ("reference", "pytorch", "fp32")
     for row in stored["rows"]:
         assert bool(row["missing"]) != bool(row["times_ms"])
@@ -143,42 +154,50 @@ def test_every_row_is_timed_or_says_why_not(config: SpeedConfig) -> None:
         assert row["min_ms"] <= row["median_ms"] <= row["max_ms"]
         assert row["macs"] > 0 and row["times_as_fast"] > 0
     torch_rows = [row for row in stored["rows"] if row["backend"] == "pytorch"]
-    assert [row["missing"] for row in torch_rows] == ["", "", ""]
-    assert torch_rows[0]["macs"] == torch_rows[1]["macs"] < torch_rows[2]["macs"]
+    assert [row["missing"] for row in torch_rows] == ["", ""]
     assert stored["versions"]["torch"] == torch.__version__
 
 
+@pytest.mark.usefixtures("quick")
 def test_missing_engines_are_listed(config: SpeedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed_candidates, "is_installed", lambda backend: backend == "onnxruntime")
-    rows = measure_speed(config).rows
-    assert len(rows) == 11
-    assert all(row.missing and row.macs is None for row in rows)
-    reasons = {(row.backend, row.missing) for row in rows if row.network != "tiny" or row.backend != "onnxruntime"}
-    assert reasons == {("pytorch", "PyTorch is not installed"), ("openvino", "OpenVINO is not installed")} | {
-        ("pytorch", "PyTorch, which builds and exports it, is not installed")
+    monkeypatch.setattr(candidates, "is_installed", lambda backend: backend == "onnxruntime")
+    with model_rows(METHOD, config) as rows:
+        found = measure_speed(METHOD, config, rows).rows
+    assert len(found) == 6
+    assert all(row.missing and row.macs is None for row in found)
+    assert {(row.backend, row.missing) for row in found} == {
+        ("pytorch", "PyTorch is not installed"),
+        ("openvino", "OpenVINO is not installed"),
+        ("onnxruntime", "PyTorch, which builds and exports it, is not installed"),
     }
 
 
-def test_plain_session_is_the_network(config: SpeedConfig) -> None:
-    network = build_model(TINY_PEER)
-    depth, camera = example_frame(64, 48)
-    inputs = {"depth_mm": depth[np.newaxis].astype(np.float32), "focal_px": np.array([camera.fx], dtype=np.float32)}
-    found = PlainSession(network, 1).run(inputs)
-    assert found["labels"].shape == (1, 48, 64) and found["labels"].dtype == np.uint8
-    np.testing.assert_allclose(found["probabilities"].sum(axis=1), 1.0, atol=1e-5)
+def test_a_plain_candidate_is_the_network_as_it_was_written(config: SpeedConfig, tmp_path: Path) -> None:
+    network = build_model(TINY_PEER).eval()
+    plain = TimedNetwork(METHOD, "plain", lambda: network, tmp_path, config).plain_candidate().open()
+    inputs = Segmenter.example(64, 48)
+    with torch.no_grad():
+        labels, probabilities = Segmenter.graph(network)(*map(torch.from_numpy, Segmenter.ordered(inputs)))
+    found = plain.run(inputs)
+    np.testing.assert_array_equal(found["labels"], labels.numpy())
+    np.testing.assert_array_equal(found["probabilities"], probabilities.numpy())
 
 
 def test_unknown_model_and_no_threads(config: SpeedConfig) -> None:
-    with pytest.raises(ModelFolderError, match="no-such-model"):
-        measure_memory_growth(replace(config, model="no-such-model"), 10)
+    with (
+        pytest.raises(ModelFolderError, match="no-such-model"),
+        model_rows(METHOD, replace(config, model="no-such-model")),
+    ):
+        pass
     with pytest.raises(ValueError, match="threads is 0"):
         replace(config, threads=0)
 
 
-def test_memory_growth_of_every_small_row(config: SpeedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed_candidates, "_SMALL_ROWS", (("pytorch", "fp32"), ("onnxruntime", "fp32")))
+def test_memory_growth_of_every_row(config: SpeedConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "ROWS", (("pytorch", "fp32"), ("onnxruntime", "fp32")))
     progress: list[tuple[int, int]] = []
-    growths = measure_memory_growth(config, 10, lambda done, total: progress.append((done, total)))
+    with model_rows(METHOD, config) as rows:
+        growths = measure_memory_growth(METHOD, config, rows, 10, lambda done, total: progress.append((done, total)))
     assert [growth.description for growth in growths] == ["PyTorch on cpu, fp32", "ONNX Runtime on cpu, fp32"]
     assert all(growth.frames == 10 for growth in growths)
     assert progress[0] == (1, 20) and progress[-1] == (20, 20)
@@ -187,29 +206,33 @@ def test_memory_growth_of_every_small_row(config: SpeedConfig, monkeypatch: pyte
 @pytest.mark.skipif(resident_mb() is None, reason="the system does not say how much memory a process has")
 def test_a_leak_is_seen() -> None:
     kept: list[NDArray[Any]] = []
-    growth = memory_growth(
-        lambda depth, camera: kept.append(np.ones(2**20)), "leaks 8 MB a frame", frames=20, width=8, height=8
-    )
+    growth = memory_growth(lambda: kept.append(np.ones(2**20)), "leaks 8 MB a frame", frames=20)
     assert growth.growth_mb is not None
     assert growth.growth_mb == pytest.approx(18 * 8.4, rel=0.3)
     with pytest.raises(ValueError, match="frames is 9"):
-        memory_growth(lambda depth, camera: None, "", frames=9, width=8, height=8)
+        memory_growth(lambda: None, "", frames=9)
 
 
-@dataclass(frozen=True)
-class _Labels:
-    labels: NDArray[np.uint8]
+class _Nothing(Segmenter):
+    """Calls everything background, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[NDArray[np.float32]] = []
+        self.name = "nothing"
+
+    parallel_calls = 1
+    description = "nothing"
+    digest = ""
+
+    def __call__(self, depth_mm: Any, camera: Camera | None = None) -> Any:
+        self.given.append(depth_mm)
+        return SimpleNamespace(labels=np.zeros(depth_mm.shape, dtype=np.uint8))
 
 
-def test_folder_speed_segments_every_frame() -> None:
-    given: list[NDArray[np.float32]] = []
-
-    def segmenter(depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> _Labels:
-        given.append(depth_mm)
-        return _Labels(np.zeros(depth_mm.shape, dtype=np.uint8))
-
-    found = folder_speed(segmenter, "nothing", frames=5, width=48, height=32, different=2)
-    assert found.frames == 5 and len(given) == 6  # one before the clock starts
+def test_folder_speed_runs_over_every_frame() -> None:
+    predictor = _Nothing()
+    found = folder_speed(METHOD, predictor, frames=5, width=48, height=32, different=2)
+    assert found.frames == 5 and len(predictor.given) == 6  # one before the clock starts
     assert found.as_json()["frames_per_s"] == 5 / found.seconds
-    assert len({depth.tobytes() for depth in given[1:]}) == 2
-    assert all(depth.shape == (32, 48) for depth in given)
+    assert len({depth.tobytes() for depth in predictor.given[1:]}) == 2
+    assert all(depth.shape == (32, 48) for depth in predictor.given)

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from graspcut.segmentation.pipeline import LimitedCalls, run_in_threads
+from graspcut.runtime.pipeline import LimitedCalls, run_in_threads
 
 # How long a test waits for what has to happen before it fails; nothing waits this long when all is well.
 PATIENCE_S = 30.0

@@ -1,8 +1,10 @@
-"""How fast segmentation is on this machine: every engine and precision in one run, beside its peers and its limit.
+"""How fast models are on this machine: every engine and precision in one run, beside their limit.
 
-All times are from raw depth in millimetres to labels, one frame at a time. The rows take turns, a few calls each, so
-that a slow minute of the machine hits all of them alike; that is why ratios of one run are worth more than its
-milliseconds. The peers have random weights, which does not change their speed.
+All times are from raw input to result, one frame at a time. The rows take turns, a few calls each, so that a slow
+minute of the machine hits all of them alike; that is why ratios of one run are worth more than its milliseconds.
+
+    with model_rows(METHOD, config) as candidates:
+        report = measure_speed(METHOD, config, candidates)
 
 The limit of a row is the larger of two times: its multiply-accumulates at the rate this machine's cores reach
 (`graspcut.runtime.peak_rates`), and the weights, inputs and outputs of its layers at the rate memory is copied. What
@@ -16,22 +18,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from graspcut.runtime.candidates import Candidate, SpeedConfig
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.hardware import describe_machine
+from graspcut.runtime.method import Method
 from graspcut.runtime.peak_rates import PeakRates, measure_peak_rates
-from graspcut.segmentation.predictor import Segmenter
-from graspcut.segmentation.speed_candidates import Candidate, SpeedConfig, candidate_rows
-from graspcut.segmentation.timing import MemoryGrowth, ProgressCallback, example_frame, memory_growth
+from graspcut.runtime.predictor import Predictor
+from graspcut.runtime.soaking import MemoryGrowth, memory_growth
 
 CALLS_A_TURN = 3
 SLOW_MS = 100.0
 _REST_S = 0.05
-_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -133,37 +137,41 @@ class SpeedReport:
         }
 
 
-def measure_speed(config: SpeedConfig, progress: ProgressCallback | None = None) -> SpeedReport:
+def measure_speed(
+    method: Method, config: SpeedConfig, candidates: Sequence[Candidate], progress: ProgressCallback | None = None
+) -> SpeedReport:
     """Times all rows and the machine's limit.
 
     Args:
+        method: of the candidates.
         config: what is timed.
+        candidates: see `graspcut.runtime.candidates.model_rows`.
         progress: called with (counted calls, counted calls in all).
-
-    Raises:
-        ModelFolderError: there is no such model, or it is damaged.
-        BackendError: it is no segmentation model.
     """
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     report = describe_machine()
-    depth, camera = example_frame(config.width, config.height)
-    with candidate_rows(config) as candidates:
-        peaks = measure_peak_rates(config.threads, convolution=config.peak)
-        opened: list[tuple[Row, Segmenter | None]] = [_opened(candidate) for candidate in candidates]
-        calls = [partial(segmenter, depth, camera) for _, segmenter in opened if segmenter is not None]
-        times = iter(interleaved(calls, config.repeats, progress=progress))
-        rows = [row if segmenter is None else replace(row, times_ms=tuple(next(times))) for row, segmenter in opened]
+    peaks = measure_peak_rates(config.threads, convolution=config.peak)
+    opened: list[tuple[Row, Predictor | None]] = [_opened(candidate) for candidate in candidates]
+    calls = [
+        method.timed_call(predictor, config.width, config.height) for _, predictor in opened if predictor is not None
+    ]
+    times = iter(interleaved(calls, config.repeats, progress=progress))
+    rows = [row if predictor is None else replace(row, times_ms=tuple(next(times))) for row, predictor in opened]
     peaks = peaks.better_of(measure_peak_rates(config.threads, convolution=config.peak))
     return SpeedReport(config, date, report.machine, report.backends, report.versions, peaks, tuple(rows))
 
 
 def measure_memory_growth(
-    config: SpeedConfig, frames: int, progress: ProgressCallback | None = None
+    method: Method,
+    config: SpeedConfig,
+    candidates: Sequence[Candidate],
+    frames: int,
+    progress: ProgressCallback | None = None,
 ) -> tuple[MemoryGrowth, ...]:
-    """Many frames through every row of the small network that can be opened, one row after the other.
+    """Many frames through every row that can be opened, one row after the other.
 
     Args:
-        config: as for `measure_speed`.
+        method, config, candidates: as for `measure_speed`.
         frames: for each row.
         progress: called with (frames done, frames in all).
 
@@ -171,27 +179,17 @@ def measure_memory_growth(
         ValueError: fewer than 10 frames.
     """
     growths = []
-    with candidate_rows(config) as candidates:
-        small = [candidate for candidate in candidates if candidate.is_small]
-        for position, candidate in enumerate(small):
-            segmenter = _opened(candidate)[1]
-            if segmenter is None:
-                continue
+    for position, candidate in enumerate(candidates):
+        predictor = _opened(candidate)[1]
+        if predictor is None:
+            continue
 
-            def report(done: int, total: int, before: int = position) -> None:
-                if progress is not None:
-                    progress(before * total + done, len(small) * total)
+        def report(done: int, total: int, before: int = position) -> None:
+            if progress is not None:
+                progress(before * total + done, len(candidates) * total)
 
-            growths.append(
-                memory_growth(
-                    segmenter,
-                    segmenter.description,
-                    frames=frames,
-                    width=config.width,
-                    height=config.height,
-                    progress=report,
-                )
-            )
+        call = method.timed_call(predictor, config.width, config.height)
+        growths.append(memory_growth(call, predictor.description, frames=frames, progress=report))
     return tuple(growths)
 
 
@@ -271,17 +269,17 @@ def interleaved(
     return times
 
 
-def _opened(candidate: Candidate) -> tuple[Row, Segmenter | None]:
+def _opened(candidate: Candidate) -> tuple[Row, Predictor | None]:
     """The row without times, and what runs it, or why nothing does."""
     row = Row(candidate.network, candidate.backend, candidate.precision, candidate.is_reference)
     try:
-        segmenter = candidate.open()
+        predictor = candidate.open()
     except BackendError as error:
         return replace(row, missing=str(error)), None
     except ModuleNotFoundError as error:
         return replace(row, missing=f"{error.name} is not installed: pip install {error.name}"), None
     macs, elements = candidate.work() or (None, None)
-    return replace(row, macs=macs, elements=elements), segmenter
+    return replace(row, macs=macs, elements=elements), predictor
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

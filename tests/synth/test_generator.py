@@ -233,7 +233,7 @@ def test_folds_lie_on_cloth_and_hair_alone_and_change_no_label(monkeypatch: pyte
 
 
 def test_focal_jitter_and_background_cut_do_what_they_say() -> None:
-    jittered = FrameGenerator(SynthConfig(width=64, height=48, focal_jitter=0.2, colour=False), 0)
+    jittered = FrameGenerator(SynthConfig(width=64, height=48, profile="v1", focal_jitter=0.2, colour=False), 0)
     focal = np.array([camera.fx for i in range(12) if (camera := jittered[i].frame.camera) is not None])
     assert len(set(focal)) == 12
     assert np.all(np.abs(np.log(focal / SMALL.camera().fx * 160 / 64)) <= 0.35 + 1e-9)
@@ -260,3 +260,37 @@ def test_wrong_arguments_are_named() -> None:
         SynthConfig(width=160, height=120, window=(200, 100))
     with pytest.raises(IndexError, match="-1"):
         FrameGenerator(SMALL)[-1]
+
+
+def test_pixels_without_depth_have_the_label_of_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(columns: slice) -> Any:
+        def simulate(clean: Any, *_: Any) -> tuple[Any, Any]:
+            depth, source = clean.copy(), np.arange(clean.size, dtype=np.int32).reshape(clean.shape)
+            source[depth == 0] = -1
+            depth[:, columns], source[:, columns] = 0.0, -1
+            return depth, source
+
+        return simulate
+
+    scene = SceneConfig(room=0.0, people_at_table=0.0, nothing=0.0, object_only=0.0)
+    config = replace(IDEAL, profile="v2", scene=scene)
+    hidden = 0
+    for index in range(6):
+        frames_seen = []
+        for columns in (slice(0, 0), slice(60, 100)):
+            monkeypatch.setattr(generator_module, "simulate", without(columns))
+            frames_seen.append(FrameGenerator(config, 5)[index])
+        whole, holed = frames_seen
+        assert not holed.frame.depth_mm[:, 60:100].any()
+        assert whole.instances is not None and holed.instances is not None
+        np.testing.assert_array_equal(holed.labels, whole.labels)
+        np.testing.assert_array_equal(holed.instances, whole.instances)
+        hidden += int((holed.labels[:, 60:100] > 0).sum())
+        # What is cut away is background, in holes as well.
+        cut = FrameGenerator(replace(config, cut_background=1.0), 5)[index]
+        kept = cut.frame.depth_mm > 0
+        assert np.all((cut.labels == BACKGROUND) | (cut.labels == whole.labels))
+        assert np.all(cut.labels[kept] == whole.labels[kept])
+        # The first version calls all of it background.
+        assert not FrameGenerator(replace(config, profile="v1"), 5)[index].labels[:, 60:100].any()
+    assert hidden > 500

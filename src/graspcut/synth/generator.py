@@ -130,13 +130,17 @@ def _window(camera: Camera, size: tuple[int, int], hands: tuple[PlacedHand, ...]
 
 @loop
 def _look_up(
-    surface: np.ndarray, source: np.ndarray, label: np.ndarray, instance: np.ndarray, part: np.ndarray,
+    surface: np.ndarray, source: np.ndarray, clean: np.ndarray, near: float, far: float,
+    label: np.ndarray, instance: np.ndarray, part: np.ndarray,
     labels: np.ndarray, instances: np.ndarray, parts: np.ndarray,
 ) -> None:  # fmt: skip
+    """Write every pixel's labels: those of its source, or, where it has no depth, of what is there from near to far."""
     width = surface.shape[1]
     for v in range(surface.shape[0]):
         for u in range(width):
             i = source[v, u]
+            if i < 0 and near <= clean[v, u] <= far:
+                i = v * width + u
             if i < 0:
                 labels[v, u] = 0
                 instances[v, u] = 0
@@ -242,10 +246,13 @@ class FrameGenerator:
         if sensor is None:
             sensor = _first_sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))
+        farthest_mm = sensor.far_mm
         if rng.random() < config.cut_background:
-            self._cut(rng, depth, source, clean[label[surface] != BACKGROUND])
+            farthest_mm = min(farthest_mm, self._cut(rng, depth, source, clean[label[surface] != BACKGROUND]))
+        # In shadows and holes the first version called everything background, on one side of every outline.
+        nearest_mm = np.inf if config.profile == "v1" else max(sensor.near_mm, 1.0)
         labels, instances, parts = (np.empty(depth.shape, np.uint8) for _ in range(3))
-        _look_up(surface, source, label, instance, part, labels, instances, parts)
+        _look_up(surface, source, clean, nearest_mm, farthest_mm, label, instance, part, labels, instances, parts)
         colour = None
         camera_of_colour = None
         if config.colour:
@@ -272,11 +279,16 @@ class FrameGenerator:
         depth: NDArray[np.float32],
         source: NDArray[np.int32],
         foreground: NDArray[np.float32],
-    ) -> None:
-        """Remove, in place, what lies beyond a slab behind the nearest of the foreground's depths (n,)."""
+    ) -> float:
+        """Remove, in place, what lies beyond a slab behind the nearest of the foreground's depths (n,).
+
+        Returns:
+            Where the slab ends, mm.
+        """
         if foreground.size < 50:
-            return
+            return float("inf")
         limit = float(np.partition(foreground, foreground.size // 50)[foreground.size // 50]) + rng.uniform(130, 420)
         beyond = depth > limit
         depth[beyond] = 0.0
         source[beyond] = -1
+        return limit

@@ -37,6 +37,7 @@ def loaded_after(statement: str) -> set[str]:
         "from graspcut.cli import main; main(['--version'])",
         "from graspcut.cli import main; main(['synth', '--help'])",
         "from graspcut.cli import main; main(['segment', '--help'])",
+        "from graspcut.cli import main; main(['train', 'segmentation', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported(statement: str) -> None:

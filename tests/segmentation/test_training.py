@@ -19,7 +19,8 @@ from graspcut.segmentation import training as recipe
 from graspcut.segmentation.models import DenseAttentionSeg, DenseAttentionSmall
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import QUICK_CLASS_WEIGHTS, TaskConfig
-from graspcut.segmentation.training import SegmentationTraining, build_start, task_config, train_segmentation
+from graspcut.segmentation.training import build_start, task_config, train_segmentation
+from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.train.sources import FolderSamples, RenderedSamples
 from graspcut.train.trainer import RunConfig
 
@@ -160,3 +161,25 @@ def test_plain_folders_need_a_unit_and_take_a_focal_length(tmp_path: Path) -> No
     assert reader[0].frame.depth_mm[0, 0] == 500.0
     with pytest.raises(FrameError):
         open_dataset(tmp_path / "p", depth_unit_mm=0.125, focal_px=-1.0)
+
+
+def test_a_folder_of_several_sizes_trains_and_damaged_frames_are_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mixed"
+    for name in ("depth", "label"):
+        (folder / name).mkdir(parents=True)
+        for number, height in enumerate((48, 48, 32, 48)):
+            value = 4000 if name == "depth" else number % 3
+            image = np.full((height, 64), value, dtype=np.uint16 if name == "depth" else np.uint8)
+            write_image_atomically(folder / name / f"{number}.png", image)
+    (folder / "depth" / "3.png").write_bytes((folder / "depth" / "3.png").read_bytes()[:60])
+    training = SegmentationTraining(
+        data=(folder,), validation=folder, depth_unit_mm=0.125, focal_px=240.0, steps=4, batch_size=2, workers=0
+    )
+    result = train_segmentation(training, quiet(tmp_path / "run"))
+    assert result.finished and result.left_out > 0
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
+    assert len(told) == 1 and "3.png" in told[0]
+    views = recipe._views(training, [recipe._reader(folder, training)], 240.0)
+    assert sorted(len(view.samples.frames or ()) for view in views) == [1, 3]  # type: ignore[attr-defined]

@@ -1,21 +1,28 @@
-"""`graspcut train ...`. Imports torch, because the options are the fields of the classes that they configure."""
+"""`graspcut train ...`. The options are the fields of dataclasses that need no torch, so that help works without it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from graspcut.cli import INTERRUPTED
 from graspcut.cli.printing import print_facts
-from graspcut.segmentation.training import SegmentationTraining, train_segmentation
-from graspcut.train.trainer import RunConfig
+from graspcut.segmentation.training_options import SegmentationTraining
+from graspcut.train.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from graspcut.train.run_config import RunResult
 
 _DEFAULT_TRAINING = SegmentationTraining()
+
+Run = Annotated[RunConfig, Parameter(name="*", negative_iterable="", group="Where it runs")]
 
 
 def segmentation(
     *,
-    run: Annotated[RunConfig, Parameter(name="*", negative_iterable="", group="Where it runs")],
+    run: Run,
     training: Annotated[
         SegmentationTraining,
         Parameter(name="*", negative_iterable="", consume_multiple=True, group="What is trained"),
@@ -27,10 +34,18 @@ def segmentation(
         run: Where and on what it runs.
         training: What is trained.
     """
-    result = train_segmentation(training, run)
+    from graspcut.segmentation.training import train_segmentation
+
+    return report(train_segmentation(training, run))
+
+
+def report(result: RunResult) -> int:
+    """Prints how a training of any method ended, and returns the exit code."""
     print_facts([(name, f"{value:.4f}") for name, value in sorted(result.metrics.items()) if name.startswith("val/")])
+    if result.left_out:
+        print(f"{result.left_out} times a frame that cannot be read was left out (named above)", file=sys.stderr)
     if result.finished:
         print(f"{result.steps} steps done, model: {result.model_folder}")
         return 0
     print(f"stopped after {result.steps} steps; the same command continues")
-    return 1
+    return INTERRUPTED if result.interrupted else 1

@@ -32,7 +32,7 @@ _ABANDONED_AFTER_S = 86_400.0
 _counter = itertools.count()
 
 
-def write_bytes_atomically(path: str | Path, data: bytes, *, sync: bool = True) -> None:
+def write_bytes_atomically(path: str | Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     """Writes under a temporary name in the same folder, waits for the disk and renames: readers see the old file, the
     new file or none, after a power cut too.
 
@@ -215,7 +215,7 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".graspcut-{_HOST}-{os.getpid()}-{next(_counter)}.tmp")
 
 
-def _write(temporary: Path, data: bytes) -> None:
+def _write(temporary: Path, data: bytes | memoryview) -> None:
     # Unbuffered: one call hands everything over.
     with temporary.open("wb", buffering=0) as file:
         view = memoryview(data)

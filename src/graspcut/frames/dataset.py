@@ -24,6 +24,7 @@ from graspcut.frames.frame import Frame, check_depth, check_unit
 from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
 from graspcut.frames.json_files import JsonObject, json_bytes, read_json, write_json_atomically
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
+from graspcut.frames.readers.headers import header_of_file
 from graspcut.labels import JOINT_NAMES, LABEL_NAMES
 
 FORMAT = "graspcut-dataset"
@@ -359,6 +360,18 @@ class DatasetReader(Sequence[LabelledFrame]):
         except FrameError as error:
             raise FrameError(f"{path}: {error}") from error
         return labels
+
+    def depth_size(self, index: int) -> tuple[int, int]:
+        """(height, width) of the depth image of frame `index`, from its header alone.
+
+        Raises:
+            FrameError: If the file has no readable header.
+        """
+        path = self._path("depth", self._name(index))
+        header = header_of_file(path)
+        if header is None:
+            raise FrameError(f"{path} is no picture; copy it again, or make the frame again.")
+        return header.height, header.width
 
     def camera(self, index: int) -> Camera | None:
         """The depth camera of frame `index`, or None if unknown, without reading images."""

@@ -8,10 +8,10 @@ yourself, as benchmarks/train_shipped_weights.py does.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -23,8 +23,8 @@ from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.data import PAPER_AUGMENTATION, segmentation_target
 from graspcut.segmentation.models import MODEL_NAMES, build_model
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
+from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.synth.generator import FrameGenerator, SynthConfig
-from graspcut.synth.sensors.names import SensorName
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.optimisation import steps_per_epoch
 from graspcut.train.sources import FolderSamples, RenderedSamples
@@ -38,83 +38,6 @@ _VALIDATION_SEED = 999_983
 # Windows around a hand teach more per second than whole frames: (part of width and height, share among windows).
 _WINDOWS = (((0.4, 8 / 15), 0.5), ((0.55, 0.6), 0.5))
 _WHOLE_BATCH = 0.375  # of the windows' batch size, so that batches cost about the same
-
-NetworkName = Literal[
-    "dense-attention-small",
-    "dense-attention-seg",
-    "deeplabv3plus",
-    "fcn-32s",
-    "fcn-16s",
-    "fcn-8s",
-    "large-kernel-matters",
-    "refinenet",
-]
-
-
-@dataclass(frozen=True)
-class SegmentationTraining:
-    """What is trained, on what, and for how long.
-
-    Attributes:
-        preset: "quick", the recipe of the shipped weights, or "paper": the published network, batch size and schedule.
-        network: The network; by default that of the preset, "dense-attention-small" or "dense-attention-seg".
-        start: Model folder or shipped model to go on from; its network is taken instead of `network`.
-        steps: Batches to train; by default 20,000 for quick, and for paper 140 + 10 epochs. An unfinished or finished
-            run may be made longer by giving more.
-        batch_size: Frames in a batch; by default 8 for quick, 4 for paper. With several processes, of each.
-        data: Dataset folders; none trains on frames that are rendered as they are needed.
-        validation: Dataset folder for validation; by default rendered frames, or none when training from folders.
-        validation_count: Frames to validate on.
-        depth_unit_mm: Unit of folders that do not say it.
-        focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
-        width: Width of the rendered frames in pixels; by default the size at which a frame has the network's scale.
-        height: Height of the rendered frames in pixels; by default three quarters of the width.
-        sensor: Sensor of the rendered frames.
-        whole_share: Share of batches with whole rendered frames; the others are windows around hands. By default 0.3
-            for quick and 1 for paper.
-        data_seed: Seed of frames and augmentation.
-        workers: Processes that prepare batches.
-        learning_rate: Highest learning rate; by default the preset's.
-        weight_decay: Of convolution weights; by default the preset's.
-        class_weights: Weights of background, hand and object in the cross entropy; by default the preset's.
-        contour_weight: Weight of the contour loss in the last phase; by default the preset's.
-        contour_part: Part of the run that is the last phase; by default the preset's.
-    """
-
-    preset: Literal["quick", "paper"] = "quick"
-    network: NetworkName | None = None
-    start: str | None = None
-    steps: int | None = None
-    batch_size: int | None = None
-    data: tuple[Path, ...] = ()
-    validation: Path | None = None
-    validation_count: int = 200
-    depth_unit_mm: float | None = None
-    focal_px: float | None = None
-    width: int | None = None
-    height: int | None = None
-    sensor: SensorName = "sr300"
-    whole_share: float | None = None
-    data_seed: int = 0
-    workers: int = 1
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    class_weights: tuple[float, float, float] | None = None
-    contour_weight: float | None = None
-    contour_part: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("whole_share", "contour_part"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
-
-    @property
-    def frames_per_batch(self) -> int:
-        """The batch size, that of the preset if none is given."""
-        return self.batch_size if self.batch_size is not None else 4 if self.preset == "paper" else 8
 
 
 def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunResult:
@@ -205,9 +128,32 @@ def _size(height: int, width: int, focal_px: float, working_focal: float | None)
     return None if (new_height, new_width) == (height, width) else (new_width, new_height)
 
 
-def _size_of_folder(reader: DatasetReader, working_focal: float | None) -> tuple[int, int] | None:
-    height, width = reader.read_depth_and_labels(0)[0].shape
-    return _size(height, width, focal_length_px(reader.camera(0), width), working_focal)
+def _folder_samples(
+    reader: DatasetReader, seed: int | None, working_focal: float | None, most: int | None = None
+) -> list[FolderSamples]:
+    """Samples of a folder at the scale of the network, one source for each size that its frames then have.
+
+    Args:
+        reader: The folder.
+        seed: Of the order; None keeps it.
+        working_focal: Focal length of the network; None leaves the frames as they are.
+        most: Frames to use at most, the first ones; None uses all.
+    """
+    found: dict[tuple[int, int], list[int]] = {}
+    for number in range(len(reader) if most is None else min(most, len(reader))):
+        with contextlib.suppress(FrameError):  # what cannot be read is told and counted when its turn comes
+            found.setdefault(reader.depth_size(number), []).append(number)
+    if not found:
+        raise FrameError(f"{reader.directory} has no frame that can be read; expected at least one.")
+    return [
+        FolderSamples(
+            reader,
+            seed=seed,
+            size=_size(height, width, focal_length_px(reader.camera(frames[0]), width), working_focal),
+            frames=None if len(frames) == len(reader) else tuple(frames),
+        )
+        for (height, width), frames in found.items()
+    ]
 
 
 def _synth(training: SegmentationTraining, working_focal: float | None, **changes: Any) -> SynthConfig:
@@ -233,14 +179,9 @@ def _views(training: SegmentationTraining, readers: list[DatasetReader], working
     if readers:
         augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.full()
         return [
-            View(
-                FolderSamples(reader, seed=training.data_seed, size=_size_of_folder(reader, working_focal)),
-                segmentation_target,
-                probability=len(reader),
-                batch_size=batch,
-                augmentation=augmentation,
-            )
+            View(samples, segmentation_target, probability=len(samples), batch_size=batch, augmentation=augmentation)
             for reader in readers
+            for samples in _folder_samples(reader, training.data_seed, working_focal)
         ]
     augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.rendered()
     synth = _synth(training, working_focal, focal_jitter=0.1)
@@ -271,9 +212,10 @@ def _validation(training: SegmentationTraining, working_focal: float | None) -> 
         return []
     if training.validation is not None:
         reader = _reader(training.validation, training)
-        count = min(training.validation_count, len(reader))
-        samples = FolderSamples(reader, seed=None, size=_size_of_folder(reader, working_focal))
-        return [ValidationPart(samples, segmentation_target, count)]
+        return [
+            ValidationPart(samples, segmentation_target, len(samples))
+            for samples in _folder_samples(reader, None, working_focal, training.validation_count)
+        ]
     if training.data:
         return []
     synth = _synth(training, working_focal)

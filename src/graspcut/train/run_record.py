@@ -19,10 +19,11 @@ import torch
 from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.train.description import described, differences
+from graspcut.train.run_config import RunConfig, TrainingError
 from graspcut.version import __version__
 
 if TYPE_CHECKING:
-    from graspcut.train.trainer import RunConfig, TrainableTask
+    from graspcut.train.trainer import TrainableTask
 
 _SECTIONS = ("task", "data", "run")
 _SHOWN = 12
@@ -57,7 +58,7 @@ def record_or_compare(run: RunConfig, description: dict[str, Any], follows_steps
             number of steps.
 
     Raises:
-        ValueError: run.json is damaged, or settings differ and that was not accepted.
+        TrainingError: run.json is damaged, or settings differ and that was not accepted.
     """
     path = run.folder / "run.json"
     (run.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def record_or_compare(run: RunConfig, description: dict[str, Any], follows_steps
     longer = None not in steps and steps[1] > steps[0] and all(line.startswith(free) for line in changes)
     if not longer and not run.accept_changes:
         shown = [*changes[:_SHOWN], f"and {len(changes) - _SHOWN} more"] if len(changes) > _SHOWN else changes
-        raise ValueError(
+        raise TrainingError(
             f"{run.folder} holds another run: these settings differ\n  "
             + "\n  ".join(shown)
             + "\nGive the old settings to continue it, choose another folder for a new run, or add --accept-changes to "
@@ -95,14 +96,14 @@ def read_record(path: Path) -> dict[str, Any]:
     """The contents of a run.json.
 
     Raises:
-        ValueError: it is damaged; the message says what to do.
+        TrainingError: it is damaged; the message says what to do.
     """
     try:
         record = read_json(path)
     except FrameError as error:
-        raise ValueError(f"{error} {_WAY_ON}") from error
+        raise TrainingError(f"{error} {_WAY_ON}") from error
     if not isinstance(record.get("task"), dict):
-        raise ValueError(f"{path} does not describe a training run. {_WAY_ON}")
+        raise TrainingError(f"{path} does not describe a training run. {_WAY_ON}")
     return record
 
 

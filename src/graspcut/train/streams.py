@@ -32,9 +32,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from graspcut.frames.errors import FrameError
 from graspcut.labels import UNKNOWN
 from graspcut.train.augmentation import AugmentationConfig, augment, without_missing_depth
 from graspcut.train.description import described, described_fields
+from graspcut.train.faults import Failure, Faults
 from graspcut.train.samples import DEPTH, Sample
 from graspcut.train.sources import SampleSource, epoch_position
 from graspcut.train.workers import prepare_worker
@@ -75,6 +77,7 @@ class View:
         missing_depth_label: label of pixels without depth: 255 leaves them out of the loss (the predictor calls them
             background whatever the network says), 0 trains them as background; None leaves them as they are. Not used
             where there is no depth.
+        faults: counts samples that could not be read; the next one was taken instead.
     """
 
     samples: SampleSource
@@ -83,6 +86,7 @@ class View:
     batch_size: int = 4
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     missing_depth_label: int | None = UNKNOWN
+    faults: Faults = field(default_factory=Faults, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check(self.probability, self.batch_size)
@@ -93,9 +97,8 @@ class View:
 
     def _item(self, index: int, seed: int) -> Any:
         rng = np.random.default_rng([_AUGMENTATION_STREAM, seed, index])
-        return finished(
-            augment(self.samples.sample(index), self.augmentation, rng), self.target, self.missing_depth_label, rng
-        )
+        sample = augment(self.faults.read(self.samples, index), self.augmentation, rng)
+        return finished(sample, self.target, self.missing_depth_label, rng)
 
     def describe(self) -> dict[str, Any]:
         """See `BatchSource`."""
@@ -238,7 +241,13 @@ class BatchStream(IterableDataset[Any]):
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         number = self.start + first * self.world_size + self.rank
         while self.stop is None or number < self.stop:
-            yield self.batch(number)
+            try:
+                batch = self.batch(number)
+            except Exception as error:
+                if worker is None:
+                    raise
+                batch = Failure(error)
+            yield batch
             number += step * self.world_size
 
 
@@ -252,6 +261,7 @@ class ValidationPart:
         count: the samples 0 .. count - 1 are used, without augmentation.
         batch_size: items in a batch.
         missing_depth_label: see `View`.
+        faults: counts samples that could not be read and are left out.
     """
 
     samples: SampleSource
@@ -259,11 +269,20 @@ class ValidationPart:
     count: int
     batch_size: int = 8
     missing_depth_label: int | None = UNKNOWN
+    faults: Faults = field(default_factory=Faults, repr=False, compare=False)
 
-    def item(self, index: int) -> Any:
-        """Item number `index`."""
-        rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
-        return finished(self.samples.sample(index), self.target, self.missing_depth_label, rng)
+    def items(self, first: int, last: int) -> list[Any]:
+        """The items first .. last - 1 without those that cannot be read."""
+        found = []
+        for index in range(first, last):
+            try:
+                sample = self.samples.sample(index)
+            except (FrameError, OSError) as error:
+                self.faults.add(error)
+                continue
+            rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
+            found.append(finished(sample, self.target, self.missing_depth_label, rng))
+        return found
 
 
 class ValidationBatches(Dataset[Any]):
@@ -285,7 +304,11 @@ class ValidationBatches(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         part, first, last = self.slices[index]
-        return stacked([part.item(number) for number in range(first, last)])
+        try:
+            items = part.items(first, last)
+            return stacked(items) if items else None
+        except Exception as error:  # on its way to the process that trains
+            return Failure(error)
 
 
 class TrainingData(L.LightningDataModule):
@@ -322,6 +345,12 @@ class TrainingData(L.LightningDataModule):
             "views": [view.describe() for view in self.views],
             "validation": [described(part) for part in self.validation],
         }
+
+    @property
+    def left_out(self) -> int:
+        """How many samples could not be read so far."""
+        sources = (*self.views, *self.validation)
+        return sum(source.faults.count for source in sources if isinstance(source, View | ValidationPart))
 
     def _batches_trained(self) -> int:
         """Batches per process since the run began, as Lightning's loop counts them (also across restarts)."""
@@ -381,7 +410,11 @@ class _Loader(DataLoader[Any]):
     """Makes tensors of what arrives, in the receiving process."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        return map(as_tensors, super().__iter__())
+        for batch in super().__iter__():
+            if isinstance(batch, Failure):
+                batch.raise_()
+            if batch is not None:  # every item of it was left out
+                yield as_tensors(batch)
 
 
 def _unchanged(batch: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -12,20 +15,29 @@ import cv2
 import torch
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_parent_is_leaving = multiprocessing.get_context("fork").Value("b", 0, lock=False)
+_parent = os.getpid()
+
+
+@atexit.register  # after multiprocessing's own, so it runs before that, which ends and then waits for all workers
+def _say_that_this_process_leaves() -> None:
+    if os.getpid() == _parent:
+        _parent_is_leaving.value = 1
 
 
 class _LeaveAtTheSecondTime:
     """SIGTERM handler of a loader process.
 
     The first SIGTERM may be meant for the whole process group: the parent then saves, and needs its workers till then.
-    The next one comes from the parent, which waits for ever for a worker that does not end.
+    The next one, or the first after the parent has begun to end, comes from the parent, which waits for ever for a
+    worker that does not end.
     """
 
     def __init__(self) -> None:
         self.warned = False
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        if self.warned:
+        if self.warned or _parent_is_leaving.value:
             os._exit(0)
         self.warned = True
 

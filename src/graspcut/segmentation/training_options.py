@@ -1,0 +1,86 @@
+"""The options of a segmentation training. No torch here, so that they can be explained without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from graspcut.synth.sensors.names import SensorName
+
+NetworkName = Literal[
+    "dense-attention-small",
+    "dense-attention-seg",
+    "deeplabv3plus",
+    "fcn-32s",
+    "fcn-16s",
+    "fcn-8s",
+    "large-kernel-matters",
+    "refinenet",
+]
+
+
+@dataclass(frozen=True)
+class SegmentationTraining:
+    """What is trained, on what, and for how long.
+
+    Attributes:
+        preset: "quick", the recipe of the shipped weights, or "paper": the published network, batch size and schedule.
+        network: The network; by default that of the preset, "dense-attention-small" or "dense-attention-seg".
+        start: Model folder or shipped model to go on from; its network is taken instead of `network`.
+        steps: Batches to train; by default 20,000 for quick, and for paper 140 + 10 epochs. An unfinished or finished
+            run may be made longer by giving more.
+        batch_size: Frames in a batch; by default 8 for quick, 4 for paper. With several processes, of each.
+        data: Dataset folders; none trains on frames that are rendered as they are needed.
+        validation: Dataset folder for validation; by default rendered frames, or none when training from folders.
+        validation_count: Frames to validate on.
+        depth_unit_mm: Unit of folders that do not say it.
+        focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
+        width: Width of the rendered frames in pixels; by default the size at which a frame has the network's scale.
+        height: Height of the rendered frames in pixels; by default three quarters of the width.
+        sensor: Sensor of the rendered frames.
+        whole_share: Share of batches with whole rendered frames; the others are windows around hands. By default 0.3
+            for quick and 1 for paper.
+        data_seed: Seed of frames and augmentation.
+        workers: Processes that prepare batches.
+        learning_rate: Highest learning rate; by default the preset's.
+        weight_decay: Of convolution weights; by default the preset's.
+        class_weights: Weights of background, hand and object in the cross entropy; by default the preset's.
+        contour_weight: Weight of the contour loss in the last phase; by default the preset's.
+        contour_part: Part of the run that is the last phase; by default the preset's.
+    """
+
+    preset: Literal["quick", "paper"] = "quick"
+    network: NetworkName | None = None
+    start: str | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    data: tuple[Path, ...] = ()
+    validation: Path | None = None
+    validation_count: int = 200
+    depth_unit_mm: float | None = None
+    focal_px: float | None = None
+    width: int | None = None
+    height: int | None = None
+    sensor: SensorName = "sr300"
+    whole_share: float | None = None
+    data_seed: int = 0
+    workers: int = 1
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    class_weights: tuple[float, float, float] | None = None
+    contour_weight: float | None = None
+    contour_part: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("whole_share", "contour_part"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
+
+    @property
+    def frames_per_batch(self) -> int:
+        """The batch size, that of the preset if none is given."""
+        return self.batch_size if self.batch_size is not None else 4 if self.preset == "paper" else 8

@@ -32,7 +32,11 @@ from graspcut.train.task import BaseTask
 
 PAPER_STEPS_PER_EPOCH = 11_680  # 46,720 training frames in batches of 4
 QUICK_CLASS_WEIGHTS = (1.0, 1.0, 1.6)
-_CHOICES = {"contour_normalisation": ("pixels", "contour"), "penalty_target": ("bn", "all", "none")}
+_CHOICES = {
+    "contour_normalisation": ("pixels", "contour"),
+    "contour_on": ("prob", "logits"),
+    "penalty_target": ("bn", "all", "none"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class TaskConfig:
         class_weights: weight of background, hand and object in the cross entropy.
         cross_entropy_weight: alpha of the paper's total loss.
         contour_weight: beta of the paper's total loss.
-        contour_normalisation, contour_per_class: see `contour_loss`.
+        contour_normalisation, contour_per_class, contour_on: see `contour_loss`.
         batch_norm_penalty: weight of the penalty on parameters.
         penalty_target: "bn", "all" or "none": which parameters the penalty is on.
     """
@@ -57,6 +61,7 @@ class TaskConfig:
     contour_weight: float = 0.005
     contour_normalisation: Literal["pixels", "contour"] = "pixels"
     contour_per_class: bool = False
+    contour_on: Literal["prob", "logits"] = "prob"
     batch_norm_penalty: float = 0.0
     penalty_target: Literal["bn", "all", "none"] = "bn"
 
@@ -158,7 +163,11 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
         }
         if contour and config.contour_weight > 0:
             terms["contour"] = config.contour_weight * contour_loss(
-                logits, labels, per_class=config.contour_per_class, normalisation=config.contour_normalisation
+                logits,
+                labels,
+                on=config.contour_on,
+                per_class=config.contour_per_class,
+                normalisation=config.contour_normalisation,
             )
         if config.batch_norm_penalty > 0 and config.penalty_target != "none":
             terms["penalty"] = config.batch_norm_penalty * parameter_penalty(self.model, config.penalty_target)

@@ -1,0 +1,354 @@
+"""Table 2 and Table 3 of the DenseAttentionSeg paper and its ablations: every network under one recipe and budget.
+
+Every row is trained on the same stored frames in the same order, for equally many images, with the same loss; scored
+on the same frames, whose objects are of kinds never trained on. A row that goes on from another one (the contour loss,
+which the paper adds after convergence) is trained for `contour_images` more. One row at a time, each in a run folder
+that can be continued; a finished row is a small JSON file and is not repeated, so that a comparison can run for days.
+
+Small machines shrink the problem, not the seeds: windows of 160x120 around hands, and a quarter of the channels
+(`slim`). What the tables then say holds for such networks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from graspcut.frames.dataset import DatasetReader, open_dataset
+from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.nn.counting import count_parameters, count_work
+from graspcut.runtime.model_folder import fill_network, load_model_folder
+from graspcut.segmentation.data import segmentation_target
+from graspcut.segmentation.evaluation import Evaluation
+from graspcut.segmentation.models import MODEL_NAMES, build_model
+from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.synth.dataset import generate_dataset
+from graspcut.synth.generator import SynthConfig
+from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.sources import FolderSamples
+from graspcut.train.streams import TrainingData, View
+from graspcut.train.trainer import RunConfig, prepare_run, run_training
+
+TRAINING_SEED, TEST_SEED = 61_000, 62_000
+_TIMED_CALLS = 9
+_RUN_SETTINGS = "comparison.json"
+
+Say = Callable[[str], None]
+
+# A quarter of the channels, or about that.
+SLIM: dict[str, dict[str, Any]] = {
+    "DenseAttentionSeg": {"trunk_width": 16, "squeeze_width": 16, "decoder_widths": (64, 64, 64, 32, 16, 8)},
+    "DeepLabV3Plus": {"trunk_width": 16, "low_level_width": 12, "decoder_width": 64},
+    "FCN": {"trunk_width": 16, "hidden_width": 512},
+    "LargeKernelMatters": {"trunk_width": 16, "score_width": 12},
+    "RefineNet": {"trunk_width": 16, "width": 64},
+    "DenseAttentionSmall": {},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        name: of its run folders.
+        title: in the tables.
+        network: a name of `graspcut.segmentation.models.MODEL_NAMES`.
+        arguments: of the network, other than the defaults.
+        contour: fields of `TaskConfig` about the contour loss; empty trains with cross entropy alone.
+        start: name of the row that it goes on from.
+        published: the paper's mean IOU, pixel accuracy, mean accuracy, mean IU and f.w. IU in percent and milliseconds.
+    """
+
+    name: str
+    title: str
+    network: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    contour: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    published: tuple[float, ...] = ()
+
+
+PAPER_CONTOUR = {"contour_weight": 0.005, "contour_normalisation": "pixels"}
+
+TABLE_2 = (
+    Row("fcn-32s", "FCN-32s", "fcn-32s", published=(87.60, 99.28, 94.12, 91.69, 98.60, 35.4)),
+    Row("fcn-16s", "FCN-16s", "fcn-16s", published=(87.59, 99.39, 94.48, 91.67, 98.83, 35.6)),
+    Row("fcn-8s", "FCN-8s", "fcn-8s", published=(91.58, 99.62, 96.32, 94.38, 99.26, 33.5)),
+    Row(
+        "large-kernel-matters",
+        "Large Kernel Matters (k = 9)",
+        "large-kernel-matters",
+        published=(92.55, 99.69, 96.95, 95.10, 99.40, 49.5),
+    ),
+    Row("refinenet", "RefineNet", "refinenet", published=(92.53, 99.64, 96.74, 94.98, 99.30, 61.9)),
+    Row("deeplabv3plus", "DeepLabv3+", "deeplabv3plus", published=(92.76, 99.64, 96.99, 95.16, 99.31, 47.8)),
+    Row(
+        "dense-attention-seg",
+        "DenseAttentionSeg",
+        "dense-attention-seg",
+        published=(93.65, 99.74, 97.48, 95.77, 99.50, 53.7),
+    ),
+    Row(
+        "dense-attention-seg-contour",
+        "DenseAttentionSeg + contour loss",
+        "dense-attention-seg",
+        contour=PAPER_CONTOUR,
+        start="dense-attention-seg",
+        published=(93.94, 99.75, 97.67, 95.99, 99.51, 53.7),
+    ),
+)
+TABLE_3 = (
+    Row(
+        "no-attention",
+        "DenseAttentionSeg without attention",
+        "dense-attention-seg",
+        {"attention": "none"},
+        published=(92.81, float("nan"), float("nan"), float("nan"), float("nan"), 51.1),
+    ),
+)
+
+
+def _further(name: str, title: str, **contour: Any) -> Row:
+    return Row(f"contour-{name}", title, "dense-attention-seg", {}, contour, "dense-attention-seg")
+
+
+ABLATIONS = (
+    Row("attention-mul", "attention as the literal product", "dense-attention-seg", {"attention": "mul"}),
+    Row("attention-concat", "attention joined to the skip", "dense-attention-seg", {"attention": "concat"}),
+    Row("squeeze-half", "half of k", "dense-attention-seg", {"squeeze_width": 8}),
+    _further("none", "as long, without contour loss", contour_weight=0.0),
+    _further("strong", "contour loss, beta 0.5", contour_weight=0.5, contour_normalisation="pixels"),
+    _further("per-pixel", "contour loss per contour pixel", contour_weight=0.05, contour_normalisation="contour"),
+    _further("logits", "contour loss on logits", contour_weight=0.005, contour_on="logits"),
+)
+ROWS = {row.name: row for row in (*TABLE_2, *TABLE_3, *ABLATIONS)}
+
+
+@dataclass(frozen=True)
+class ComparisonConfig:
+    """The one recipe and budget.
+
+    Attributes:
+        rows: names of `ROWS`; by default Table 2 and Table 3.
+        seeds: of first weights, order and flips.
+        images: images each row is trained on, over all epochs.
+        contour_images: more images for rows that go on from another one.
+        frames: different frames to render and store; not used with data.
+        test_frames: frames to render for scoring.
+        width, height: of the frames in pixels.
+        slim: a quarter of the channels.
+        data, test_data: dataset folders instead of rendered frames.
+        batch_size: images in a batch.
+        learning_rate: highest one.
+        workers: processes that prepare batches.
+        threads: of the network.
+    """
+
+    rows: tuple[str, ...] = tuple(row.name for row in (*TABLE_2, *TABLE_3))
+    seeds: tuple[int, ...] = (0,)
+    images: int = 240_000
+    contour_images: int = 24_000
+    frames: int = 40_000
+    test_frames: int = 500
+    width: int = 160
+    height: int = 120
+    slim: bool = True
+    data: Path | None = None
+    test_data: Path | None = None
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    workers: int = 1
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.rows) - set(ROWS))
+        if unknown:
+            raise ValueError(f"unknown rows {', '.join(unknown)}, choose of {', '.join(ROWS)}")
+        if (self.data is None) != (self.test_data is None):
+            raise ValueError("data and test_data belong together: give both, or none for rendered frames")
+
+
+def run_comparison(out: Path, config: ComparisonConfig, say: Say = print) -> list[dict[str, Any]]:
+    """Trains, scores and times what is not done yet, one row at a time.
+
+    Args:
+        out: folder of frames, run folders and results; the same settings continue there.
+        config: what is compared.
+        say: told what is being done.
+
+    Returns:
+        the results so far, one dictionary for each row and seed; fewer than asked for when stopped.
+
+    Raises:
+        ValueError: the folder holds a comparison with other settings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, config)
+    training, tests = _frames(out, config, say)
+    done: list[dict[str, Any]] = []
+    for seed in config.seeds:
+        for name in _in_order(config.rows):
+            path = out / "results" / f"{name}-{seed}.json"
+            if not path.exists():
+                say(f"{ROWS[name].title}, seed {seed}")
+                result = _run_row(out, ROWS[name], seed, config, training, tests)
+                if result is None:
+                    say("stopped; the same command continues")
+                    return done
+                path.parent.mkdir(exist_ok=True)
+                write_json_atomically(path, result)
+            done.append(dict(read_json(path)))
+    return done
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Rows that others go on from come first, and are added where they are missing."""
+    ordered: list[str] = []
+    for name in names:
+        start = ROWS[name].start
+        ordered += [entry for entry in (start, name) if entry is not None and entry not in ordered]
+    return ordered
+
+
+def _claim(out: Path, config: ComparisonConfig) -> None:
+    """Rows and seeds may be added later; everything else has to stay."""
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("rows", "seeds", "workers", "threads")
+    }
+    path = out / _RUN_SETTINGS
+    if not path.exists():
+        write_json_atomically(path, settings)
+        return
+    stored = read_json(path)
+    different = [
+        f"{name} {stored.get(name)} -> {value}" for name, value in settings.items() if stored.get(name) != value
+    ]
+    if different:
+        raise ValueError(
+            f"{out} holds a comparison with other settings ({', '.join(different)}): rows are comparable only under "
+            "one recipe. Give the same settings, or another folder"
+        )
+
+
+def _frames(out: Path, config: ComparisonConfig, say: Say) -> tuple[DatasetReader, DatasetReader]:
+    """Frames to train and to test on, rendered once."""
+    if config.data is not None and config.test_data is not None:
+        return open_dataset(config.data), open_dataset(config.test_data)
+    camera = {"width": 2 * config.width, "height": 2 * config.height, "window": (config.width, config.height)}
+    for name, seed, count, held_out in (
+        ("training", TRAINING_SEED, config.frames, False),
+        ("test", TEST_SEED, config.test_frames, True),
+    ):
+        folder = out / "frames" / name
+        if not (folder / "dataset.json").exists():
+            say(f"rendering {count} frames for {name}")
+            # Windows around hands: at this size whole frames hardly show an object.
+            synth = SynthConfig(**camera, profile="v1", colour=False, held_out_kinds=held_out)  # type: ignore[arg-type]
+            generate_dataset(synth, seed=seed, count=count, out=folder, workers=max(1, config.workers))
+    return open_dataset(out / "frames" / "training"), open_dataset(out / "frames" / "test")
+
+
+def network_config(row: Row, config: ComparisonConfig) -> dict[str, Any]:
+    """What the row's network is built from."""
+    named = MODEL_NAMES[row.network]
+    slim = SLIM[named["class"]] if config.slim else {}
+    # Frames are taken as they are: all have one scale.
+    return {
+        "class": named["class"],
+        "arguments": {**named["arguments"], **slim, "working_focal_px": None, **row.arguments},
+    }
+
+
+def task_config(row: Row, config: ComparisonConfig) -> TaskConfig:
+    """The row's training: the quick recipe with cross entropy alone, or the contour loss from a trained row on."""
+    images = config.images if row.start is None else config.contour_images
+    steps = max(1, images // config.batch_size)
+    if row.start is None:
+        task = TaskConfig.quick(steps, learning_rate=config.learning_rate, contour_part=0.0)
+        return dataclasses.replace(task, class_weights=(1.0, 3.0, 3.0))
+    task = TaskConfig.quick(steps, learning_rate=0.1 * config.learning_rate, contour_part=1.0, average_decay=0.99)
+    optimisation = dataclasses.replace(task.optimisation, schedule="cosine")
+    return dataclasses.replace(task, optimisation=optimisation, class_weights=(1.0, 3.0, 3.0), **row.contour)
+
+
+def model_folder(out: Path, name: str, seed: int) -> Path:
+    """Where a trained row lies."""
+    return out / "runs" / f"{name}-{seed}" / "model"
+
+
+def _run_row(
+    out: Path, row: Row, seed: int, config: ComparisonConfig, training: DatasetReader, tests: DatasetReader
+) -> dict[str, Any] | None:
+    folder = model_folder(out, row.name, seed).parent
+    run = RunConfig(folder, seed=seed, threads=config.threads, validate_every_steps=0, checkpoint_every_minutes=5.0)
+    prepare_run(run)
+    configuration = network_config(row, config)
+    network = build_model(configuration)
+    if row.start is not None:
+        start = model_folder(out, row.start, seed)
+        fill_network(network, load_model_folder(start)[1], start)
+    task = SegmentationTask(configuration, task_config(row, config), network.train())
+    view = View(
+        FolderSamples(training, seed=seed),
+        segmentation_target,
+        batch_size=config.batch_size,
+        augmentation=AugmentationConfig(flip=0.5),
+    )
+    result = run_training(task, TrainingData([view], seed=seed, workers=config.workers), run)
+    if result.model_folder is None:
+        return None
+    return {"row": row.name, "seed": seed, **scores_of(result.model_folder, configuration, tests)}
+
+
+def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader) -> dict[str, Any]:
+    """Table 2's columns, boundary score, parameters, MACs and latency of a trained row."""
+    segmenter = Segmenter.load(folder, device="cpu", backend="pytorch")
+    evaluation = Evaluation()
+    for index in range(len(tests)):
+        depth, labels = tests.read_depth_and_labels(index)
+        evaluation.add(labels, segmenter(depth, tests.camera(index)).labels)
+    report = evaluation.report(folder.parent.name)
+    height, width = tests.read_depth_and_labels(0)[0].shape
+    network = build_model(configuration).eval()
+    frame = torch.full((1, 1, height, width), 500.0), torch.full((1,), 240.0)
+    overall = report.overall
+    scores: dict[str, Any] = {
+        "mean_iou": overall.mean_iou,
+        "mean_iou_per_image": report.per_image.mean_iou,
+        "pixel_accuracy": overall.pixel_accuracy,
+        "mean_accuracy": overall.mean_accuracy,
+        "mean_iu": overall.mean_iu,
+        "frequency_weighted_iu": overall.frequency_weighted_iu,
+        "hand_iou": overall.hand_iou,
+        "object_iou": overall.object_iou,
+        "boundary_f1": report.boundary.mean,
+        "parameters": count_parameters(network),
+        "macs": count_work(network, *frame).macs,
+        "milliseconds": median_ms(network, *frame),
+    }
+    # JSON has no NaN, which is the score of a class that is nowhere.
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in scores.items()}
+
+
+def median_ms(network: nn.Module, *inputs: torch.Tensor) -> float:
+    """Median time of one call in PyTorch on the processor, after one that does not count."""
+    times = []
+    with torch.no_grad():
+        for _ in range(_TIMED_CALLS + 1):
+            started = time.perf_counter()
+            network(*inputs)
+            times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times[1:]))

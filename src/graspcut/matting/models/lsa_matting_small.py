@@ -1,0 +1,91 @@
+"""LSAMattingSmall: the design of LSA matting for CPUs and quick training, on top of a guess from nearby colours.
+
+Deviations from `LSAMatting`, with the reason:
+    - The encoder is a small residual network: without ImageNet weights, a large one learns nothing in an hour.
+    - A guess at alpha (`colour_prior`), the two colours it comes from, how much these vary and where they disagree with
+      the image go in beside image and trimap, and the network's output is added to the guess: it begins as good as the
+      guess, and what colours alone can tell need not be learnt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from graspcut.matting.models.colour_prior import colour_prior
+from graspcut.matting.models.decoder import MattingDecoder, Modulation
+from graspcut.nn.blocks import ResidualBlock, convolution_bn_relu
+
+_INPUTS = 3 + 1 + 1 + 3 + 3 + 1 + 2
+
+
+@dataclass(frozen=True)
+class LSAMattingSmallConfig:
+    """Sizes of the network.
+
+    Attributes:
+        encoder_widths: channels of the levels at strides 2, 4, 8, 16 and 32.
+        encoder_blocks: residual blocks of the levels.
+        decoder_widths: channels of decoder blocks 1 (finest) to 5.
+        head_width: channels of the head.
+    """
+
+    encoder_widths: tuple[int, ...] = (16, 32, 48, 64, 96)
+    encoder_blocks: tuple[int, ...] = (0, 1, 1, 1, 1)
+    decoder_widths: tuple[int, ...] = (16, 24, 32, 32, 48)
+    head_width: int = 16
+
+
+class LSAMattingSmall(nn.Module):
+    """The compact network.
+
+    Args:
+        config: sizes.
+
+    Attributes:
+        config: as given.
+        size_multiple: images' sides must be multiples of this.
+    """
+
+    size_multiple = 32
+
+    def __init__(self, config: LSAMattingSmallConfig | None = None) -> None:
+        super().__init__()
+        self.config = config if config is not None else LSAMattingSmallConfig()
+        widths, counts = self.config.encoder_widths, self.config.encoder_blocks
+        levels: list[nn.Module] = []
+        inputs = _INPUTS
+        for width, count in zip(widths, counts, strict=True):
+            blocks = [ResidualBlock(width) for _ in range(count)]
+            levels.append(nn.Sequential(convolution_bn_relu(inputs, width, stride=2), *blocks))
+            inputs = width
+        self.levels = nn.ModuleList(levels)
+        self.decoder = MattingDecoder(widths, self.config.decoder_widths, inputs=_INPUTS, head=self.config.head_width)
+        # Begin as the guess alone.
+        last = self.decoder.head[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
+
+    def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+        """Estimate alpha; see `LSAMatting.forward`."""
+        return self.decode(self.encode(image, trimap))
+
+    def encode(self, image: Tensor, trimap: Tensor) -> list[Tensor]:
+        """What no refinement changes: the input at full size and the encoder's levels."""
+        guess, foreground, background, deviation = colour_prior(image, trimap)
+        misfit = (guess * foreground + (1.0 - guess) * background - image).square().sum(dim=1, keepdim=True).sqrt()
+        differences = (foreground - image, background - image, misfit, deviation)
+        beside = torch.cat((image - 0.5, 2.0 * trimap - 1.0, guess, *differences), dim=1)
+        encoded = [beside]
+        features = beside
+        for level in self.levels:
+            features = level(features)
+            encoded.append(features)
+        return encoded
+
+    def decode(self, encoded: list[Tensor], modulation: Modulation | None = None) -> Tensor:
+        """Alpha (B, 1, H, W) from what `encode` gave; see `MattingDecoder.forward`."""
+        found: Tensor = encoded[0][:, 4:5] + self.decoder(encoded[1:], encoded[0], modulation)
+        return found

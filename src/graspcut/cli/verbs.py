@@ -99,6 +99,15 @@ VERBS = (
         "graspcut annotate other-recording --out more --rules mine/rules.json",
     ),
     Verb(
+        "synth matting",
+        "Make data",
+        "synth_matting:matting",
+        "Draw foregrounds with exact alpha over backgrounds.\n\n"
+        "Hair, fur, feathers, lace, leaves, glass, smoke and hands. Writes numbered PNG files into foreground, "
+        "background, alpha, trimap and image. A stopped command continues.",
+        "graspcut synth matting --count 100 --out mattes --size 512x512 --seed 7",
+    ),
+    Verb(
         "train segmentation",
         "Train and measure",
         "train:segmentation",
@@ -115,6 +124,14 @@ VERBS = (
         "rendered frames are mixed in so that nothing is forgotten. --quick only takes normalisation statistics.",
         "graspcut adapt my-recording --depth-unit-mm 1 --focal-px 475 --out my-model\n"
         "graspcut segment my-recording --depth-unit-mm 1 --model my-model --out labels",
+    ),
+    Verb(
+        "train matting",
+        "Train and measure",
+        "train_matting:matting",
+        "Train a matting network on composites of foregrounds with alpha and backgrounds.",
+        "graspcut train matting --folder runs/mattes --data mattes --steps 5000\n"
+        "graspcut train matting --preset paper --data AIM --folder runs/lsa",
     ),
     Verb(
         "evaluate segmentation",

@@ -271,6 +271,7 @@ class ValidationPart:
     missing_depth_label: int | None = UNKNOWN
     faults: Faults = field(default_factory=Faults, repr=False, compare=False)
 
+<<<<<<< HEAD
     def items(self, first: int, last: int) -> list[Any]:
         """The items first .. last - 1 without those that cannot be read."""
         found = []
@@ -283,6 +284,27 @@ class ValidationPart:
             rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
             found.append(finished(sample, self.target, self.missing_depth_label, rng))
         return found
+=======
+    def item(self, index: int, /) -> Any:
+        """Item number `index`."""
+        rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
+        return finished(self.samples.sample(index), self.target, self.missing_depth_label, rng)
+>>>>>>> ff4921d (Matting data: a procedural source with graspcut synth matting, folders, the augmentation chain; graspcut train matting)
+
+
+class FixedItems(Protocol):
+    """A fixed part of the validation set by number: `ValidationPart`, or items that a method makes itself."""
+
+    @property
+    def count(self) -> int:
+        """The items 0 .. count - 1 are used."""
+
+    @property
+    def batch_size(self) -> int:
+        """Items in a batch."""
+
+    def item(self, index: int, /) -> Any:
+        """Item number `index`, the same one each time: a NamedTuple of arrays and numbers."""
 
 
 class ValidationBatches(Dataset[Any]):
@@ -292,7 +314,7 @@ class ValidationBatches(Dataset[Any]):
         parts: the parts, one after the other.
     """
 
-    def __init__(self, parts: Sequence[ValidationPart]) -> None:
+    def __init__(self, parts: Sequence[FixedItems]) -> None:
         self.slices = [
             (part, first, min(first + part.batch_size, part.count))
             for part in parts
@@ -325,7 +347,7 @@ class TrainingData(L.LightningDataModule):
     def __init__(
         self,
         views: Sequence[BatchSource],
-        validation: Sequence[ValidationPart] = (),
+        validation: Sequence[FixedItems] = (),
         *,
         seed: int = 0,
         workers: int = 1,

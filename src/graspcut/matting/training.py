@@ -1,0 +1,185 @@
+"""The recipe of matting: network, data, schedule and trainer put together, as `graspcut train matting` does.
+
+The default trains the compact network on drawn foregrounds over drawn backgrounds (`graspcut.matting.procedural`), in
+an hour or so on a small machine. `preset="paper"` is the published recipe for a folder in the layout of AIM with a
+folder of
+photographs: the whole network, crops of 640, batches of 16, RF, CA.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from graspcut.matting.augmentation import MattingAugmentation
+from graspcut.matting.data import (
+    BackgroundFolder,
+    Backgrounds,
+    CompositeView,
+    DrawnMattes,
+    FixedComposites,
+    ForegroundRefinement,
+    open_foregrounds,
+    open_images,
+)
+from graspcut.matting.models import MODEL_NAMES, NetworkName, build_model, model_config
+from graspcut.matting.procedural.source import ProceduralMattes
+from graspcut.matting.task import MattingConfig, MattingTask
+from graspcut.nn.pretrained import load_pretrained
+from graspcut.runtime.model_folder import fill_network, load_model_folder
+from graspcut.train.optimisation import steps_per_epoch
+from graspcut.train.streams import TrainingData
+from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
+
+DEFAULT_QUICK_STEPS = 20_000
+_QUICK_SIZE, _PAPER_SIZE = 192, 640
+
+
+@dataclass(frozen=True)
+class MattingTraining:
+    """What is trained, on what, and for how long.
+
+    Attributes:
+        preset: "quick" or "paper", see above.
+        network: The network; by default that of the preset, "lsa-matting-small" or "lsa-matting".
+        start: Model folder to go on from; its network is taken instead of `network`.
+        encoder_weights: File with ImageNet weights of ResNet-50-D for the encoder of lsa-matting.
+        steps: Batches to train; by default 20,000 for quick, 100 passes over the backgrounds for paper.
+        batch_size: Items in a batch; by default 8 for quick, 16 for paper. With several processes, of each.
+        data: Folder with foreground/ (or fg/) and alpha/; none draws foregrounds when they are needed.
+        backgrounds: Folder of background images; by default DATA/background, or drawn ones.
+        validation: Folder with image/, trimap/ and alpha/, such as graspcut synth matting writes.
+        size: Side of the training squares; by default 192 for quick, 640 for paper.
+        refinement: Re-estimation of the folder's foregrounds when they are read: "rf" (the paper's), "cf" or "none".
+            Files of graspcut synth matting are re-estimated already.
+        colour: Colour augmentation: "channel", "whole" or "none".
+        largest_trimap_px: Radii of the trimaps are drawn from 1 to this.
+        blur: Chance of blurring foreground and background.
+        jitter: Largest change of brightness and contrast.
+        learning_rate: Highest learning rate; by default the preset's.
+        data_seed: Seed of pictures and augmentation.
+        workers: Processes that prepare batches.
+    """
+
+    preset: Literal["quick", "paper"] = "quick"
+    network: NetworkName | None = None
+    start: str | None = None
+    encoder_weights: Path | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    data: Path | None = None
+    backgrounds: Path | None = None
+    validation: Path | None = None
+    size: int | None = None
+    refinement: ForegroundRefinement | None = None
+    colour: Literal["channel", "whole", "none"] = "channel"
+    largest_trimap_px: int = 24
+    blur: float = 0.0
+    jitter: float = 0.0
+    learning_rate: float | None = None
+    data_seed: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
+        if self.preset == "paper" and self.data is None:
+            raise ValueError("the preset paper trains on a folder: give --data with fg/ and alpha/")
+
+    @property
+    def items_per_batch(self) -> int:
+        """The batch size, that of the preset if none is given."""
+        return self.batch_size if self.batch_size is not None else 16 if self.preset == "paper" else 8
+
+    @property
+    def side(self) -> int:
+        """Side of the training squares, that of the preset if none is given."""
+        return self.size if self.size is not None else _PAPER_SIZE if self.preset == "paper" else _QUICK_SIZE
+
+
+def train_matting(training: MattingTraining, run: RunConfig) -> RunResult:
+    """Trains in a run folder, from the start or from where the folder stands, and exports the model there.
+
+    Args:
+        training: What to train.
+        run: Where and on what it runs.
+
+    Raises:
+        ValueError: If options do not fit together, or the folder holds another run.
+        FrameError: If a data folder cannot be read.
+    """
+    prepare_run(run)
+    config, model = build_start(training)
+    multiple: int = getattr(model, "size_multiple", 32)
+    if training.side % multiple:
+        raise ValueError(f"size is {training.side}, expected a multiple of {multiple} for this network")
+    view = _view(training)
+    validation = []
+    if training.validation is not None:
+        validation = [FixedComposites(tuple(open_images(training.validation)), training.side)]
+    data = TrainingData([view], validation, seed=training.data_seed, workers=training.workers)
+    task = MattingTask(model, config, task_config(training, len(view.backgrounds)))
+    return run_training(task, data, run)
+
+
+def task_config(training: MattingTraining, backgrounds: int) -> MattingConfig:
+    """The preset with this training's changes.
+
+    Args:
+        training: What to train.
+        backgrounds: How many there are; one pass over them is an epoch.
+    """
+    if training.preset == "paper":
+        config = MattingConfig.paper(steps_per_epoch(backgrounds, training.items_per_batch))
+    else:
+        config = MattingConfig.quick(training.steps or DEFAULT_QUICK_STEPS)
+    changes = {name: value for name in ("steps", "learning_rate") if (value := getattr(training, name)) is not None}
+    return dataclasses.replace(config, optimisation=dataclasses.replace(config.optimisation, **changes))
+
+
+def build_start(training: MattingTraining) -> tuple[dict[str, Any], nn.Module]:
+    """Configuration and network that a training begins with: a fresh one, or that of a model folder."""
+    if training.start is not None:
+        folder_config, weights = load_model_folder(training.start)
+        model = build_model(folder_config["model"])
+        fill_network(model, weights, Path(training.start))
+        return model_config(model), model
+    name = training.network or ("lsa-matting" if training.preset == "paper" else "lsa-matting-small")
+    model = build_model(MODEL_NAMES[name])
+    if training.encoder_weights is not None:
+        if name != "lsa-matting":
+            raise ValueError(f"--encoder-weights are for lsa-matting; {name} has another encoder")
+        encoder = model.get_submodule("encoder")
+        load_pretrained(encoder, training.encoder_weights, stem="stem.0.0.weight")
+    return model_config(model), model
+
+
+def _view(training: MattingTraining) -> CompositeView:
+    paper = training.preset == "paper"
+    augmentation = MattingAugmentation(
+        size=training.side,
+        crop=(0.75, 1.25) if paper else (0.5, 1.4),
+        colour=training.colour,
+        largest_trimap_px=training.largest_trimap_px,
+        blur=training.blur,
+        jitter=training.jitter,
+    )
+    if training.data is None:
+        side = round(training.side * 1.25)
+        drawn = DrawnMattes(ProceduralMattes(side, side, training.data_seed))
+        backgrounds: Backgrounds = drawn if training.backgrounds is None else BackgroundFolder(training.backgrounds)
+        return CompositeView(drawn, backgrounds, augmentation, training.items_per_batch)
+    refinement = training.refinement or ("rf" if paper else "none")
+    foregrounds, own = open_foregrounds(training.data, refinement)
+    if training.backgrounds is not None:
+        backgrounds = BackgroundFolder(training.backgrounds)
+    elif own is not None:
+        backgrounds = own
+    else:
+        side = training.side
+        backgrounds = DrawnMattes(ProceduralMattes(side, side, training.data_seed))
+    return CompositeView(foregrounds, backgrounds, augmentation, training.items_per_batch)

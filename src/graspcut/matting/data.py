@@ -282,6 +282,10 @@ class FixedComposites:
         """Number of items."""
         return len(self.entries)
 
+    def items(self, first: int, last: int, /) -> list[MattingBatch]:
+        """The items first .. last - 1."""
+        return [self.item(index) for index in range(first, last)]
+
     def item(self, index: int) -> MattingBatch:
         """Item number `index`."""
         entry = self.entries[index]

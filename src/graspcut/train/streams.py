@@ -271,8 +271,7 @@ class ValidationPart:
     missing_depth_label: int | None = UNKNOWN
     faults: Faults = field(default_factory=Faults, repr=False, compare=False)
 
-<<<<<<< HEAD
-    def items(self, first: int, last: int) -> list[Any]:
+    def items(self, first: int, last: int, /) -> list[Any]:
         """The items first .. last - 1 without those that cannot be read."""
         found = []
         for index in range(first, last):
@@ -284,12 +283,6 @@ class ValidationPart:
             rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
             found.append(finished(sample, self.target, self.missing_depth_label, rng))
         return found
-=======
-    def item(self, index: int, /) -> Any:
-        """Item number `index`."""
-        rng = np.random.default_rng([_AUGMENTATION_STREAM, index])
-        return finished(self.samples.sample(index), self.target, self.missing_depth_label, rng)
->>>>>>> ff4921d (Matting data: a procedural source with graspcut synth matting, folders, the augmentation chain; graspcut train matting)
 
 
 class FixedItems(Protocol):
@@ -303,8 +296,8 @@ class FixedItems(Protocol):
     def batch_size(self) -> int:
         """Items in a batch."""
 
-    def item(self, index: int, /) -> Any:
-        """Item number `index`, the same one each time: a NamedTuple of arrays and numbers."""
+    def items(self, first: int, last: int, /) -> list[Any]:
+        """The items first .. last - 1, the same ones each time: NamedTuples of arrays and numbers."""
 
 
 class ValidationBatches(Dataset[Any]):

@@ -108,6 +108,37 @@ VERBS = (
         "graspcut synth matting --count 100 --out mattes --size 512x512 --seed 7",
     ),
     Verb(
+        "split",
+        "Make data",
+        "split:split",
+        "Split dataset folders into frames for training and for validation.\n\n"
+        "By recording, so that neighbouring frames do not lie on both sides; only frames that reviewers accepted. "
+        "Writes splits.json into each folder; training and validation follow it.",
+        "graspcut split mine more\ngraspcut split mine --random-frames --validation-share 0.1",
+    ),
+    Verb(
+        "pack",
+        "Make data",
+        "split:pack",
+        "Write dataset folders as WebDataset tar files for streaming training.\n\n"
+        "graspcut train segmentation --data SHARDS reads them.",
+        "graspcut pack mine more --out shards",
+    ),
+    Verb(
+        "labels export",
+        "Make data",
+        "labels:export_",
+        "Write labels as COCO JSON or as a folder of PNG label maps, without loss.",
+        "graspcut labels export mine --out mine.json\ngraspcut labels export mine --out label-maps",
+    ),
+    Verb(
+        "labels import",
+        "Make data",
+        "labels:import_",
+        "Take labels from COCO JSON, CVAT, labelme or label maps.",
+        "graspcut labels import mine annotations.xml --name palm=hand",
+    ),
+    Verb(
         "train segmentation",
         "Train and measure",
         "train:segmentation",
@@ -201,6 +232,7 @@ _GROUP_HELP = {
     "benchmark": "Compare networks, and measure how fast this machine is.",
     "train": "Train a network.",
     "evaluate": "Measure a network or its predictions.",
+    "labels": "Exchange labels with other programs.",
 }
 
 

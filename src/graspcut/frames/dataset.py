@@ -24,6 +24,7 @@ from graspcut.frames.frame import Frame, check_depth, check_unit
 from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
 from graspcut.frames.json_files import JsonObject, json_bytes, read_json, write_json_atomically
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
+from graspcut.frames.opening import read_bytes
 from graspcut.frames.readers.headers import header_of_file
 from graspcut.labels import JOINT_NAMES, LABEL_NAMES
 
@@ -391,6 +392,10 @@ class DatasetReader(Sequence[LabelledFrame]):
         folders = {"depth": "depth", "colour": self._plain_colour if self.is_plain else "colour"}
         paths = {kind: Path(self._path(folder, name)) for kind, folder in folders.items() if folder}
         return {kind: path.read_bytes() for kind, path in paths.items() if path.is_file()}
+
+    def encoded_label(self, index: int) -> bytes:
+        """The PNG file of the label map of frame `index` as it is."""
+        return read_bytes(self._path("label", self._name(index)), what="label map")
 
     def check(self, progress: Callable[[int], None] | None = None) -> list[str]:
         """Reads every file of every frame and returns one line for each bad frame; empty = whole.

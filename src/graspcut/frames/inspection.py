@@ -15,6 +15,9 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_image
 from graspcut.frames.recording import Recording
 from graspcut.frames.sources import IMAGE_SUFFIXES, DatasetFrames, Source, open_source
+from graspcut.frames.splits import PARTS, frames_of_part, is_split
+from graspcut.frames.statistics import read_statistics
+from graspcut.frames.verdicts import accepted_frames
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,13 @@ def _dataset(reader: DatasetReader, progress: Callable[[int, int], None] | None)
     if len(reader):
         facts.append(("first frame's camera", describe_camera(reader.camera(0))))
     count = len(reader)
-    faults = reader.check(None if progress is None else lambda done: progress(done, count))
+    statistics, faults = read_statistics(reader, None if progress is None else lambda done: progress(done, count))
+    facts += statistics.facts()
+    accepted = accepted_frames(reader.directory, reader.names)
+    if accepted is not None:
+        facts.append(("accepted by reviewers", f"{len(accepted)} frames"))
+    if is_split(reader.directory):
+        facts.append(("split", ", ".join(f"{len(frames_of_part(reader, part))} {part}" for part in PARTS)))
     return Inspection(
         "plain folder of depth and label images" if reader.is_plain else "dataset folder", tuple(facts), tuple(faults)
     )

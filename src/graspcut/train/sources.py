@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import focal_length_px
+from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.labelled import LabelledFrame
+from graspcut.frames.shards import ShardReader
 from graspcut.train.description import described_fields
 from graspcut.train.geometry import resized
 from graspcut.train.samples import DEPTH, LABELS, Map, Sample, sample_of
@@ -77,6 +78,72 @@ class RenderedSamples:
         return sample if self.size is None else resized(sample, *self.size)
 
 
+class StoredFrames(Protocol):
+    """Depth and labels by number: a dataset folder, or shards of one."""
+
+    def __len__(self) -> int: ...
+
+    def read_depth_and_labels(self, index: int, /) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Depth in mm and label map of frame `index`."""
+
+    def camera(self, index: int, /) -> Camera | None:
+        """Its depth camera, or None if unknown."""
+
+
+def depth_and_labels(frames: StoredFrames, number: int) -> Sample:
+    """A sample with the maps `depth_mm` and `labels` of a stored frame."""
+    depth, labels = frames.read_depth_and_labels(number)
+    camera = frames.camera(number)
+    return Sample(
+        {"depth_mm": Map(depth, DEPTH), "labels": Map(labels, LABELS)},
+        focal_length_px(camera, depth.shape[1]),
+        principal_point_px=None if camera is None else (camera.cx, camera.cy),
+    )
+
+
+@dataclass(frozen=True)
+class ShardSamples:
+    """Samples from shards (`graspcut pack`): each epoch takes the shards in another order and one after the other.
+
+    Frames of one shard follow each other, in an order of their own each epoch, so that a shard on slow storage is read
+    once an epoch and stays in the machine's memory meanwhile.
+
+    Attributes:
+        reader: the shards.
+        seed: of the orders; None reads as packed.
+        size: (width, height) to resample to; None keeps each frame's own size.
+    """
+
+    reader: ShardReader
+    seed: int | None = 0
+    size: tuple[int, int] | None = None
+    _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def sample(self, index: int) -> Sample:
+        """Sample `index % len(self)` of epoch `index // len(self)`.
+
+        Raises:
+            FrameError: a shard is damaged.
+        """
+        epoch, position = divmod(index, len(self))
+        if epoch not in self._orders:
+            self._orders.clear()
+            self._orders[epoch] = self._order(epoch)
+        sample = depth_and_labels(self.reader, int(self._orders[epoch][position]))
+        return sample if self.size is None else resized(sample, *self.size)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        shards = self.reader.shard_of()
+        if self.seed is None:
+            return np.arange(len(shards))
+        rng = np.random.default_rng([_SHUFFLE_STREAM, self.seed, epoch])
+        rank = rng.permutation(int(shards.max()) + 1)
+        return np.lexsort((rng.permutation(len(shards)), rank[shards]))
+
+
 @dataclass(frozen=True)
 class FolderSamples:
     """Samples from a dataset folder, epoch after epoch, each epoch in another order.
@@ -112,13 +179,7 @@ class FolderSamples:
     def _read(self, number: int) -> Sample:
         if self.what != DEPTH_AND_LABELS:
             return sample_of(self.reader[number], self.what)
-        depth, labels = self.reader.read_depth_and_labels(number)
-        camera = self.reader.camera(number)
-        return Sample(
-            {"depth_mm": Map(depth, DEPTH), "labels": Map(labels, LABELS)},
-            focal_length_px(camera, depth.shape[1]),
-            principal_point_px=None if camera is None else (camera.cx, camera.cy),
-        )
+        return depth_and_labels(self.reader, number)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@
 source: a clean sensor, smaller hands, bare. target: larger hands, a Kinect's noise and holes, half of the hands holding
 something that is cut away. Both are seen as NYU's are: right hands (left ones are mirrored) with the forearm from
 below.
-shipped: everything that `graspcut synth` renders, any view, three sensors. Each set has a test part from other seeds;
-the shipped one's holds objects of kinds that training never sees.
+shipped: everything that `graspcut synth` renders, any view, three sensors. arms: wider windows with forearms. Each set
+has a test part from other seeds; the shipped one's holds objects of kinds that training never sees.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def configuration(domain: str, test: bool, part: int) -> SynthConfig:
         return SynthConfig(profile="v1", sensor="ideal", colour=False, window=WINDOW, scene=BARE, cut_background=0.0)
     if domain == "target":
         return SynthConfig(profile="v1", sensor="kinect", colour=False, window=WINDOW, scene=MIXED, cut_background=0.0)
+    if domain == "arms":
+        return SynthConfig(sensor="sr300", colour=False, scene=HELD, focal_jitter=0.1, cut_background=0.0)
     sensors: tuple[SensorName, ...] = ("sr300", "kinect", "sr300", "ideal")
     sensor = sensors[part % 4] if not test else "sr300"
     return SynthConfig(
@@ -76,10 +78,10 @@ def render_part(job: tuple[str, bool, int, int]) -> HandCrops:
     """One part of a set: every part has its own seed."""
     domain, test, part, count = job
     cv2.setNumThreads(1)
-    seed = {"source": 100, "target": 200, "shipped": 300}[domain] * 1000 + (900 if test else 0) + part
-    accept = {"source": accept_source, "target": accept_target, "shipped": None}[domain]
+    seed = {"source": 100, "target": 200, "shipped": 300, "arms": 400}[domain] * 1000 + (900 if test else 0) + part
+    accept = {"source": accept_source, "target": accept_target, "shipped": None, "arms": None}[domain]
     generator = FrameGenerator(configuration(domain, test, part), seed=seed)
-    return render_crops(generator.__getitem__, count, accept=accept)
+    return render_crops(generator.__getitem__, count, accept=accept, arm=domain == "arms")
 
 
 def render_set(domain: str, test: bool, count: int, workers: int) -> HandCrops:
@@ -87,8 +89,7 @@ def render_set(domain: str, test: bool, count: int, workers: int) -> HandCrops:
     jobs = [(domain, test, part, min(1000, count - 1000 * part)) for part in range((count + 999) // 1000)]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         parts = pool.map(render_part, jobs, chunksize=1)
-    names = ("depth", "parts", "joints_mm", "visible", "right", "intrinsics")
-    return HandCrops(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return HandCrops.join(parts)
 
 
 def main() -> None:
@@ -104,6 +105,8 @@ def main() -> None:
         ("source", False, 10000),
         ("target", True, 500),
         ("target", False, 3000),
+        ("arms", True, 500),
+        ("arms", False, 12000),
         ("shipped", True, 1000),
         ("shipped", False, 24000),
     ):

@@ -20,7 +20,7 @@ from torch import Tensor
 from graspcut.pose.crops import HandCrops, HandSample, View
 from graspcut.pose.losses import part_loss
 from graspcut.pose.models.local_contrast import LocalContrast
-from graspcut.pose.models.part_network import PartNetwork
+from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
 from graspcut.pose.preprocessing import CUBE_MM
 
 
@@ -72,7 +72,7 @@ def train_parts(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
     crops, test = HandCrops.load(arguments.data), HandCrops.load(arguments.test)
-    network, contrast = PartNetwork(21 if arguments.all_views else 20), LocalContrast()
+    network, contrast = PartNetwork(PartNetworkConfig(classes=21 if arguments.all_views else 20)), LocalContrast()
     if arguments.start:
         network.load_state_dict(load_file(arguments.start))
     checkpoint = Path(f"{arguments.out}.checkpoint")
@@ -132,7 +132,7 @@ def report(
     seconds: float, arguments: argparse.Namespace, losses: list[float],
 ) -> None:  # fmt: skip
     """Print the averaged weights' accuracy."""
-    scored = PartNetwork(network.output.out_channels)
+    scored = PartNetwork(network.config)
     scored.load_state_dict(averaged)
     pixel, part = accuracy(predict_parts(scored, images), parts)
     print(

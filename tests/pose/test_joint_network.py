@@ -11,7 +11,9 @@ from graspcut.labels import JOINT_NAMES, PART_NAMES
 from graspcut.pose.anatomy import JOINT_PARTS, NYU_JOINT_PARTS, NYU_JOINTS, joint_part_matrix, part_anchors
 from graspcut.pose.models.joint_network import (
     JointRegressor,
+    SeparateJointConfig,
     SeparateJointNetworks,
+    SharedJointConfig,
     SharedJointNetwork,
     joint_masks,
     opened,
@@ -83,21 +85,21 @@ def test_masked_branch_alone_sees_the_mask() -> None:
 def test_networks_of_all_joints(masks: bool) -> None:
     torch.manual_seed(1)
     image, parts = torch.randn(3, 1, 48, 48), torch.randint(0, 22, (3, 48, 48), dtype=torch.uint8)
-    separate = SeparateJointNetworks(masks=masks, hidden=8).eval()
-    assert separate(image, parts).shape == (3, 21, 3)
-    shared = SharedJointNetwork(masks=masks, hidden=16, channels=8).eval()
-    joints, visible, right = shared(image, image, parts)
-    assert joints.shape == (3, 21, 3) and visible.shape == (3, 21) and right.shape == (3,)
+    separate = SeparateJointNetworks(SeparateJointConfig(masks=masks, hidden=8)).eval()
+    assert separate(image, image, parts)[0].shape == (3, 21, 3)
+    shared = SharedJointNetwork(SharedJointConfig(masks=masks, hidden=16, channels=8)).eval()
+    joints, visible, spread, right = shared(image, image, parts)
+    assert joints.shape == (3, 21, 3) and visible.shape == spread.shape == (3, 21) and right.shape == (3,)
     torch.testing.assert_close(shared(image[:1], image[:1], parts[:1])[0], joints[:1], rtol=1e-4, atol=1e-5)
     moved = shared(image, image, parts.flip(2))[0]
     assert torch.allclose(moved, joints) != masks  # parts matter exactly where masks are used
-    (joints.sum() + visible.sum() + right.sum()).backward()
+    (joints.sum() + visible.sum() + spread.sum() + right.sum()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in shared.parameters())
 
 
 def test_learns_a_batch() -> None:
     torch.manual_seed(2)
-    network = SharedJointNetwork(hidden=32, channels=8)
+    network = SharedJointNetwork(SharedJointConfig(hidden=32, channels=8))
     image, parts = torch.randn(8, 1, 48, 48), torch.randint(0, 21, (8, 48, 48))
     target = torch.rand(8, 21, 3) - 0.5
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from graspcut.pose.losses import joint_loss, part_loss
-from graspcut.pose.models.part_network import PartNetwork
+from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
 
 
 def without_normalisation(network: PartNetwork) -> PartNetwork:
@@ -35,7 +35,7 @@ def test_parameters() -> None:
 @torch.no_grad()
 def test_every_patch_gives_its_pixel() -> None:
     torch.manual_seed(0)
-    network = without_normalisation(PartNetwork(channels=(6, 8, 10), hidden=12)).double()
+    network = without_normalisation(PartNetwork(PartNetworkConfig(channels=(6, 8, 10), hidden=12))).double()
     padded = torch.randn(1, 1, 79, 79, dtype=torch.float64)
     dense = network.forward_padded(padded)
     assert dense.shape == (1, 20, 48, 48)
@@ -54,7 +54,7 @@ def test_every_patch_gives_its_pixel() -> None:
 @torch.no_grad()
 def test_padding_and_shift() -> None:
     torch.manual_seed(1)
-    network = without_normalisation(PartNetwork(channels=(4, 4, 4), hidden=8))
+    network = without_normalisation(PartNetwork(PartNetworkConfig(channels=(4, 4, 4), hidden=8)))
     image = torch.randn(2, 1, 48, 48)
     dense = network(image)
     padded = nn.functional.pad(image, (15, 16, 15, 16))
@@ -69,7 +69,7 @@ def test_padding_and_shift() -> None:
 @torch.no_grad()
 def test_batch_mates_and_mode_change_nothing() -> None:
     torch.manual_seed(2)
-    network = PartNetwork(channels=(4, 6, 8), hidden=10)
+    network = PartNetwork(PartNetworkConfig(channels=(4, 6, 8), hidden=10))
     images = torch.randn(3, 1, 48, 48) * torch.tensor([1.0, 5.0, 0.2])[:, None, None, None]
     together = network.train()(images)
     for index in range(3):
@@ -78,7 +78,7 @@ def test_batch_mates_and_mode_change_nothing() -> None:
 
 def test_learns_a_picture() -> None:
     torch.manual_seed(3)
-    network = PartNetwork(channels=(4, 8, 8), hidden=16)
+    network = PartNetwork(PartNetworkConfig(channels=(4, 8, 8), hidden=16))
     image = torch.randn(1, 1, 16, 16)
     parts = torch.zeros(1, 16, 16, dtype=torch.uint8)
     parts[:, 4:, :8], parts[:, 4:, 8:] = 3, 20

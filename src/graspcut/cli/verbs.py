@@ -165,6 +165,29 @@ VERBS = (
         "graspcut train matting --preset paper --data AIM --folder runs/lsa",
     ),
     Verb(
+        "train pose-parts",
+        "Train and measure",
+        "train_pose:parts",
+        "Train the network of hand parts, from rendered hands or from dataset folders with part maps.",
+        "graspcut train pose-parts --folder runs/parts --steps 20000",
+    ),
+    Verb(
+        "train pose-joints",
+        "Train and measure",
+        "train_pose:joints",
+        "Train the network of hand joints, which sees the parts that a part network finds.",
+        "graspcut train pose-joints --folder runs/joints --parts hand-parts",
+    ),
+    Verb(
+        "train pose-weak",
+        "Train and measure",
+        "train_pose:weak",
+        "Fine-tune a part network on hands whose joints alone are known.\n\n"
+        "Its maps are restored from a dictionary of label patches; those that come nearer to the joints teach. "
+        "Needs the extra pose (FAISS).",
+        "graspcut train pose-weak --folder runs/weak --target mine.npz",
+    ),
+    Verb(
         "evaluate segmentation",
         "Train and measure",
         "evaluate:segmentation",

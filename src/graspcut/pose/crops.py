@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_bytes, write_bytes_atomically
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import FOREARM_PART, JOINT_NAMES
@@ -26,6 +27,8 @@ from graspcut.pose.preprocessing import CUBE_MM, CropGeometry, crop_cube, crop_l
 
 WINDOW_PX = 96
 WINDOW_MM = 400.0
+# Wide enough for a forearm: what the hand is looked for in.
+ARM_WINDOW_MM = 900.0
 DEPTH_UNIT_MM = 0.125
 CENTRE_JOINT = JOINT_NAMES.index("middle_mcp")
 
@@ -54,8 +57,8 @@ class HandSample:
     Attributes:
         crop: (48, 48) float32 of `crop_cube`.
         parts: (48, 48) uint8: 0 background, 1..20 parts, 21 forearm.
-        joints: (21, 3) float32, (u, v, d) of the crop; NaN where not annotated.
-        visible: (21,) bool.
+        joints: (joints, 3) float32, (u, v, d) of the crop; NaN where not annotated.
+        visible: (joints,) bool.
         right: The hand is a right one, as it is seen in the crop.
         geometry: Where the crop lies in the window.
     """
@@ -75,10 +78,11 @@ class HandCrops:
     Attributes:
         depth: (n, 96, 96) uint16 in 1/8 mm, 0 where the hand is not.
         parts: (n, 96, 96) uint8 part map; 0 everywhere where parts are not known.
-        joints_mm: (n, 21, 3) float32, camera frame.
-        visible: (n, 21) bool.
+        joints_mm: (n, joints, 3) float32, camera frame; NaN where not annotated.
+        visible: (n, joints) bool.
         right: (n,) bool.
         intrinsics: (n, 4) float64: fx, fy, cx, cy of each window's camera.
+        centre_mm: (n, 3) float64, the hand's centre, camera frame.
     """
 
     depth: NDArray[np.uint16]
@@ -87,6 +91,7 @@ class HandCrops:
     visible: NDArray[np.bool_]
     right: NDArray[np.bool_]
     intrinsics: NDArray[np.float64]
+    centre_mm: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -103,7 +108,7 @@ class HandCrops:
 
     def geometry(self, index: int, view: View = View()) -> CropGeometry:
         """The cube of one view, in the window's camera."""
-        centre = self.joints_mm[index, CENTRE_JOINT].astype(np.float64) + np.array(view.shift_mm)
+        centre = self.centre_mm[index] + np.array(view.shift_mm)
         place = (float(centre[0]), float(centre[1]), float(centre[2]))
         return CropGeometry(self.camera(index), place, view.cube_mm, roll_deg=view.roll_deg, mirrored=view.mirrored)
 
@@ -155,6 +160,11 @@ class HandCrops:
             raise FrameError(f"{path} holds no hand crops ({error}); render them again.") from error
 
     @classmethod
+    def join(cls, parts: Sequence[HandCrops]) -> HandCrops:
+        """Several sets one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(cls)))
+
+    @classmethod
     def stack(cls, windows: list[tuple[Any, ...]]) -> HandCrops:
         """Join windows of `hand_windows`."""
         if not windows:
@@ -162,13 +172,16 @@ class HandCrops:
         return cls(*(np.stack(column) for column in zip(*windows, strict=True)))
 
 
-def hand_windows(labelled: LabelledFrame, *, least_px: int = 150, least_joints: int = 14) -> Iterator[tuple[Any, ...]]:
+def hand_windows(
+    labelled: LabelledFrame, *, least_px: int = 150, least_joints: int = 14, arm: bool = False
+) -> Iterator[tuple[Any, ...]]:
     """The window of every hand that is seen well enough, in the order of the fields of `HandCrops`.
 
     Args:
         labelled: A frame with instances and joints.
         least_px: Fewest hand pixels (without the forearm, where parts are known) of a hand that is taken.
         least_joints: Fewest joints inside the picture.
+        arm: Windows of hand and forearm around `middle_of` instead, to learn where the hand is.
     """
     frame, camera = labelled.frame, labelled.frame.camera
     if camera is None or labelled.instances is None or len(labelled.joints_mm) == 0:
@@ -182,23 +195,78 @@ def hand_windows(labelled: LabelledFrame, *, least_px: int = 150, least_joints: 
         inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
         if np.count_nonzero(seen & (depth_mm > 0)) < least_px or np.count_nonzero(inside) < least_joints:
             continue
-        centre = tuple(float(value) for value in joints[CENTRE_JOINT])
-        geometry = CropGeometry(camera, (centre[0], centre[1], centre[2]), WINDOW_MM, WINDOW_PX)
-        matrix = geometry.frame_from_crop()
-        depth = warp_nearest(np.where(mask, depth_mm, np.float32(0)), matrix, WINDOW_PX)
-        parts = np.zeros((WINDOW_PX, WINDOW_PX), np.uint8)
-        if labelled.parts is not None:
-            parts = warp_nearest(np.where(mask, labelled.parts, 0).astype(np.uint8), matrix, WINDOW_PX)
-        intrinsics = np.array(
-            [
-                camera.fx / matrix[0, 0],
-                camera.fy / matrix[1, 1],
-                (camera.cx - matrix[0, 2]) / matrix[0, 0],
-                (camera.cy - matrix[1, 2]) / matrix[1, 1],
-            ]
-        )
-        units = np.clip(np.rint(depth / DEPTH_UNIT_MM), 0, 65535).astype(np.uint16)
-        yield units, parts, joints, labelled.joints_visible[row], np.bool_(hand.name != "left hand"), intrinsics
+        parts = None if labelled.parts is None else np.where(mask, labelled.parts, 0).astype(np.uint8)
+        centre = middle_of(depth_mm, mask, camera) if arm else joints[CENTRE_JOINT].astype(np.float64)
+        yield _window(
+            np.where(mask, depth_mm, np.float32(0)), parts, camera, centre, joints, labelled.joints_visible[row],
+            hand.name != "left hand", ARM_WINDOW_MM if arm else WINDOW_MM,
+        )  # fmt: skip
+
+
+def middle_of(depth_mm: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera) -> NDArray[np.float64]:
+    """(3,) the middle of a mask's pixels in camera mm: the median column, row and depth of those with depth.
+
+    Raises:
+        ValueError: If none has.
+    """
+    rows, columns = np.nonzero(mask & (depth_mm > 0))
+    if len(rows) == 0:
+        raise ValueError("no pixel of the mask has depth; expected at least one.")
+    pixel = np.array([np.median(columns), np.median(rows)], np.float64)
+    return camera.deproject_pixels(pixel, float(np.median(depth_mm[rows, columns])))
+
+
+def joint_window(
+    frame: Frame,
+    joints_mm: NDArray[np.floating],
+    centre_mm: NDArray[np.floating],
+    mask: NDArray[np.bool_] | None = None,
+    right: bool = True,
+) -> tuple[Any, ...]:
+    """The window of a hand whose joints alone are known, such as one of a public data set.
+
+    Args:
+        frame: With a camera.
+        joints_mm: (joints, 3); NaN where not annotated.
+        centre_mm: (3,) the hand's centre.
+        mask: (H, W) its pixels; all inside the window's cube if not given.
+        right: It is a right hand.
+
+    Returns:
+        The fields of `HandCrops`, with parts that are 0 everywhere.
+    """
+    if frame.camera is None:
+        raise FrameError(f"{frame.name} has no camera; expected intrinsics, without which joints have no place.")
+    depth_mm = frame.depth_mm.astype(np.float32)
+    if mask is not None:
+        depth_mm = np.where(mask, depth_mm, np.float32(0))
+    near = np.abs(depth_mm - np.float32(centre_mm[2])) < WINDOW_MM / 2
+    joints = np.asarray(joints_mm, np.float32)
+    known = np.asarray(np.isfinite(joints).all(axis=1))
+    return _window(
+        np.where(near, depth_mm, np.float32(0)), None, frame.camera, np.asarray(centre_mm, np.float64), joints, known,
+        right,
+    )  # fmt: skip
+
+
+def _window(
+    depth_mm: NDArray[np.float32], parts: NDArray[np.uint8] | None, camera: Camera, centre: NDArray[np.float64],
+    joints: NDArray[np.float32], visible: NDArray[np.bool_], right: bool, window_mm: float = WINDOW_MM,
+) -> tuple[Any, ...]:  # fmt: skip
+    place = (float(centre[0]), float(centre[1]), float(centre[2]))
+    matrix = CropGeometry(camera, place, window_mm, WINDOW_PX).frame_from_crop()
+    depth = warp_nearest(depth_mm, matrix, WINDOW_PX)
+    shown = np.zeros((WINDOW_PX, WINDOW_PX), np.uint8) if parts is None else warp_nearest(parts, matrix, WINDOW_PX)
+    intrinsics = np.array(
+        [
+            camera.fx / matrix[0, 0],
+            camera.fy / matrix[1, 1],
+            (camera.cx - matrix[0, 2]) / matrix[0, 0],
+            (camera.cy - matrix[1, 2]) / matrix[1, 1],
+        ]
+    )
+    units = np.clip(np.rint(depth / DEPTH_UNIT_MM), 0, 65535).astype(np.uint16)
+    return units, shown, joints, visible, np.bool_(right), intrinsics, centre
 
 
 def render_crops(
@@ -207,6 +275,7 @@ def render_crops(
     *,
     accept: Callable[[NDArray[np.float32], bool], bool] | None = None,
     first: int = 0,
+    arm: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> HandCrops:
     """Render frames until `count` hands are collected.
@@ -216,12 +285,13 @@ def render_crops(
         count: Number of hands.
         accept: Called with a hand's joints (21, 3) in mm and whether it is a right hand; False leaves it out.
         first: First frame.
+        arm: See `hand_windows`.
         progress: Called with (hands, count).
     """
     windows: list[tuple[Any, ...]] = []
     index = first
     while len(windows) < count:
-        for window in hand_windows(frame(index)):
+        for window in hand_windows(frame(index), arm=arm):
             if len(windows) < count and (accept is None or accept(window[2], bool(window[4]))):
                 windows.append(window)
         index += 1

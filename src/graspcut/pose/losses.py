@@ -40,3 +40,32 @@ def joint_loss(predicted: Tensor, joints: Tensor, known: Tensor | None = None) -
     target = torch.where(counted[..., None], joints, torch.zeros_like(joints))
     squared = (predicted - target).square().sum(dim=2) * counted
     return squared.sum() / counted.sum().clamp(min=1)
+
+
+def joint_distance_loss(predicted: Tensor, joints: Tensor) -> Tensor:
+    """Mean Euclidean distance over known joints: what the mean error measures; outliers pull less "
+    "than in `joint_loss`."""
+    distance, known = joint_distances(predicted, joints)
+    return (distance * known).sum() / known.sum().clamp(min=1)
+
+
+def joint_distances(predicted: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (n, joints) and which joints are known (n, joints) bool; unknown ones have distance 0."""
+    known = torch.isfinite(joints).all(dim=2)
+    target = torch.where(known[..., None], joints, predicted.detach())
+    return ((predicted - target).square().sum(dim=2) + 1e-12).sqrt() * known, known
+
+
+def spread_loss(log_spread: Tensor, distance: Tensor, known: Tensor) -> Tensor:
+    """Negative log-likelihood of exponentially distributed errors, d / s + log s: teaches how far off a joint will be.
+
+    The distances themselves are not moved by it.
+
+    Args:
+        log_spread: (n, joints) log s.
+        distance: (n, joints) errors.
+        known: (n, joints) bool.
+    """
+    bounded = log_spread.clamp(-7.0, 3.0)
+    value = distance.detach() * torch.exp(-bounded) + bounded
+    return (value * known).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,33 @@
+"""The networks of hand pose and their construction by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from graspcut.nn.building import build_network, network_config
+from graspcut.pose.models.joint_network import (
+    SeparateJointConfig,
+    SeparateJointNetworks,
+    SharedJointConfig,
+    SharedJointNetwork,
+)
+from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
+
+MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "PartNetwork": (PartNetwork, PartNetworkConfig),
+    "SharedJointNetwork": (SharedJointNetwork, SharedJointConfig),
+    "SeparateJointNetworks": (SeparateJointNetworks, SeparateJointConfig),
+}
+
+
+def build_model(config: Mapping[str, Any]) -> nn.Module:
+    """A network of `MODELS` from the configuration stored with its weights."""
+    return build_network(config, MODELS)
+
+
+def model_config(model: nn.Module) -> dict[str, Any]:
+    """The configuration from which `build_model` builds the same network, ready for JSON."""
+    return network_config(model, MODELS)

@@ -12,11 +12,13 @@ whether the hand is a right one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graspcut.pose.anatomy import JOINT_PARTS, JOINTS, PARTS, joint_part_matrix
+from graspcut.pose.anatomy import JOINT_PARTS, PARTS, joint_part_matrix
 
 INPUT_PX = 24
 MASK_PX = 12
@@ -106,31 +108,64 @@ class JointRegressor(nn.Module):
         return joints
 
 
-class SeparateJointNetworks(nn.Module):
-    """The paper's f_r: a `JointRegressor` for every joint.
+@dataclass(frozen=True)
+class SeparateJointConfig:
+    """What the paper's joint networks are built from.
 
-    Args:
-        joint_parts: The parts of every joint's mask.
+    Attributes:
+        joint_parts: For every joint the parts of its mask.
         masks: False for baseline (a), which sees no parts.
         hidden: Units of each fully connected layer.
     """
 
+    joint_parts: tuple[tuple[int, ...], ...] = JOINT_PARTS
+    masks: bool = True
+    hidden: int = 1200
+
+
+class SeparateJointNetworks(nn.Module):
+    """The paper's f_r: a `JointRegressor` for every joint.
+
+    Args:
+        config: What it is built from.
+    """
+
     matrix: Tensor
 
-    def __init__(
-        self, joint_parts: tuple[tuple[int, ...], ...] = JOINT_PARTS, masks: bool = True, hidden: int = 1200
-    ) -> None:
+    def __init__(self, config: SeparateJointConfig | None = None) -> None:
         super().__init__()
-        self.masks = masks
+        self.config = config or SeparateJointConfig()
+        joint_parts, hidden = self.config.joint_parts, self.config.hidden
+        self.masks = self.config.masks
         self.register_buffer("matrix", torch.from_numpy(joint_part_matrix(joint_parts)), persistent=False)
         self.joints = nn.ModuleList(JointRegressor(hidden) for _ in joint_parts)
 
-    def forward(self, image: Tensor, parts: Tensor) -> Tensor:
-        """(n, joints, 3) from the normalised crop (n, 1, 48, 48) and its parts (n, 48, 48)."""
+    def forward(self, image: Tensor, crop: Tensor, parts: Tensor) -> tuple[Tensor, None, None, None]:
+        """(n, joints, 3) from the normalised crop (n, 1, 48, 48) and its parts (n, 48, 48); `crop` is not looked at.
+
+        The three None stand for what `SharedJointNetwork` says of visibility, expected error and handedness.
+        """
         small = halved(image)
         masks = joint_masks(parts, self.matrix) if self.masks else None
         each = [network(small, None if masks is None else masks[:, index]) for index, network in enumerate(self.joints)]
-        return torch.stack(each, dim=1)
+        return torch.stack(each, dim=1), None, None, None
+
+
+@dataclass(frozen=True)
+class SharedJointConfig:
+    """What a shared joint network is built from.
+
+    Attributes:
+        joint_parts: For every joint the parts of its mask.
+        masks: False for baseline (a), which sees no parts.
+        hidden: Units of the fully connected layer.
+        channels: Maps of the first convolution.
+    """
+
+    joint_parts: tuple[tuple[int, ...], ...] = JOINT_PARTS
+    masks: bool = True
+    hidden: int = 512
+    channels: int = 32
 
 
 class SharedJointNetwork(nn.Module):
@@ -140,27 +175,17 @@ class SharedJointNetwork(nn.Module):
     units are the sum of what the whole maps say, what its masked maps say, and its own bias.
 
     Args:
-        joints: Number of joints; their parts are `joint_parts`.
-        joint_parts: The parts of every joint's mask.
-        masks: False for baseline (a), which sees no parts.
-        hidden: Units of the fully connected layer.
-        channels: Maps of the first convolution.
+        config: What it is built from.
     """
 
     matrix: Tensor
 
-    def __init__(
-        self,
-        joints: int = JOINTS,
-        joint_parts: tuple[tuple[int, ...], ...] = JOINT_PARTS,
-        masks: bool = True,
-        hidden: int = 512,
-        channels: int = 32,
-    ) -> None:
+    def __init__(self, config: SharedJointConfig | None = None) -> None:
         super().__init__()
-        if len(joint_parts) != joints:
-            raise ValueError(f"{joints} joints came with parts for {len(joint_parts)}; expected parts for every joint.")
-        self.masks = masks
+        self.config = config or SharedJointConfig()
+        joint_parts, hidden, channels = self.config.joint_parts, self.config.hidden, self.config.channels
+        joints = len(joint_parts)
+        self.masks = self.config.masks
         self.register_buffer("matrix", torch.from_numpy(joint_part_matrix(joint_parts)), persistent=False)
         self.c1 = nn.Conv2d(2, channels, 3, padding=1)
         self.norm_c1 = _norm2d(channels)
@@ -179,11 +204,11 @@ class SharedJointNetwork(nn.Module):
         self.fc_local = nn.Linear(8 * cells, hidden, bias=False)
         self.joint_bias = nn.Parameter(torch.zeros(joints, hidden))
         self.norm_fc = nn.BatchNorm1d(hidden, affine=False)
-        self.output = nn.Parameter(torch.randn(joints, hidden, 4) * hidden**-0.5)
-        self.output_bias = nn.Parameter(torch.zeros(joints, 4))
+        self.output = nn.Parameter(torch.randn(joints, hidden, 5) * hidden**-0.5)
+        self.output_bias = nn.Parameter(torch.zeros(joints, 5))
         self.handedness = nn.Linear(hidden, 1)
 
-    def forward(self, image: Tensor, crop: Tensor, parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, crop: Tensor, parts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Regress all joints.
 
         Args:
@@ -192,8 +217,8 @@ class SharedJointNetwork(nn.Module):
             parts: (n, 48, 48) integers, 1..20 a part.
 
         Returns:
-            Joints (n, joints, 3) as u, v, d of the crop; logits (n, joints) of being visible; logits (n,) of a right
-            hand.
+            Joints (n, joints, 3) as u, v, d of the crop; logits (n, joints) of being visible; the logarithm (n, joints)
+            of the error that is expected, in the crop's units; logits (n,) of a right hand.
         """
         count, joints = len(image), len(self.joint_bias)
         maps = functional.relu(self.norm_c1(self.c1(halved(torch.cat([image, crop], dim=1)))))
@@ -214,7 +239,7 @@ class SharedJointNetwork(nn.Module):
         units = from_whole[:, None] + from_local + self.joint_bias
         units = functional.relu(self.norm_fc(units.flatten(0, 1)).unflatten(0, (count, joints)))
         found = torch.einsum("njh,jho->njo", units, self.output) + self.output_bias
-        return found[..., :3], found[..., 3], self.handedness(units.mean(dim=1))[:, 0]
+        return found[..., :3], found[..., 3], found[..., 4], self.handedness(units.mean(dim=1))[:, 0]
 
 
 def _norm2d(channels: int) -> nn.BatchNorm2d:

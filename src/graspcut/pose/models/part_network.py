@@ -10,6 +10,8 @@ normalisation with affine parameters and no running statistics, so that batches 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,22 +21,33 @@ PATCH_PX = 32
 _BEFORE, _AFTER = 15, 16
 
 
-class PartNetwork(nn.Module):
-    """Parts of every pixel of a hand's crop.
+@dataclass(frozen=True)
+class PartNetworkConfig:
+    """What a part network is built from.
 
-    Args:
+    Attributes:
         classes: Number of classes: 20 as in the paper, or 21 with the forearm as the last.
         channels: Filters of the three convolutions.
         hidden: Units of the two hidden layers.
-
-    584,492 parameters with the defaults.
     """
 
-    def __init__(
-        self, classes: int = len(PART_NAMES), channels: tuple[int, int, int] = (32, 64, 128), hidden: int = 500
-    ) -> None:
+    classes: int = len(PART_NAMES)
+    channels: tuple[int, int, int] = (32, 64, 128)
+    hidden: int = 500
+
+
+class PartNetwork(nn.Module):
+    """Parts of every pixel of a hand's crop: 584,492 parameters with the defaults.
+
+    Args:
+        config: What it is built from.
+    """
+
+    def __init__(self, config: PartNetworkConfig | None = None) -> None:
         super().__init__()
-        first, second, third = channels
+        self.config = config or PartNetworkConfig()
+        first, second, third = self.config.channels
+        classes, hidden = self.config.classes, self.config.hidden
         self.conv1 = nn.Conv2d(1, first, 5)
         self.norm1 = _per_image(first)
         self.conv2 = nn.Conv2d(first, second, 5)

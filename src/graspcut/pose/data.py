@@ -1,0 +1,162 @@
+"""Batches of hands for the shared trainer: random views of stored windows, and maps that were made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.pose.crops import HandCrops, HandSample, View
+from graspcut.pose.preprocessing import CUBE_MM
+from graspcut.train.description import described
+from graspcut.train.streams import ArrayView, ValidationPart
+
+
+class PoseBatch(NamedTuple):
+    """A batch of hands.
+
+    Attributes:
+        crop: (B, 48, 48) float32 of `crop_cube`.
+        parts: (B, 48, 48) uint8 part map: the truth for the part network, predicted ones for the joint network.
+        joints: (B, joints, 3) float32, u v d of the crop; NaN where not annotated.
+        visible: (B, joints) bool.
+        right: (B,) bool.
+    """
+
+    crop: Any
+    parts: Any
+    joints: Any
+    visible: Any
+    right: Any
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How cubes are placed for training.
+
+    Attributes:
+        roll_deg: Standard deviation of the turn about the viewing axis; None turns by any angle.
+        mirror: "random" shows every hand as a right and as a left one; "right" shows all as right hands.
+        shift_mm: Standard deviation of the cube's centre in each direction.
+        cube_deviation: Standard deviation of the logarithm of the cube's edge.
+        forearm: Keep forearm pixels, as frames that `graspcut segment` labels have them.
+    """
+
+    roll_deg: float | None = None
+    mirror: Literal["random", "right"] = "random"
+    shift_mm: float = 8.0
+    cube_deviation: float = 0.06
+    forearm: bool = True
+
+    def draw(self, rng: np.random.Generator, right: bool) -> View:
+        """A random view of a hand."""
+        shift = rng.normal(0, self.shift_mm, 3)
+        turn = rng.uniform(0, 360) if self.roll_deg is None else rng.normal(0, self.roll_deg)
+        return View(
+            shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
+            roll_deg=float(turn),
+            mirrored=bool(rng.random() < 0.5) if self.mirror == "random" else not right,
+            cube_mm=float(CUBE_MM * np.exp(rng.normal(0, self.cube_deviation))),
+        )
+
+    def fixed(self, right: bool) -> View:
+        """The view for measuring: nothing changed but what `mirror` asks for."""
+        return View(mirrored=self.mirror == "right" and not right)
+
+
+ALL_VIEWS = ViewConfig()
+# As NYU's frames: right hands, upright, cut out without the arm.
+UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False)
+
+
+@dataclass(frozen=True)
+class CropTarget:
+    """Makes a batch of random views (`graspcut.train.streams.ArrayView`).
+
+    Attributes:
+        views: How cubes are placed.
+        fixed: Take the measuring view of each hand instead.
+    """
+
+    views: ViewConfig
+    fixed: bool = False
+
+    def __call__(self, items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
+        """One view of each item."""
+        crops = HandCrops(**items)
+        views = [
+            self.views.fixed(bool(right)) if self.fixed else self.views.draw(rng, bool(right)) for right in crops.right
+        ]
+        return batch_of([crops.sample(number, view, forearm=self.views.forearm) for number, view in enumerate(views)])
+
+
+def batch_of(samples: list[HandSample]) -> PoseBatch:
+    """Stack samples."""
+    return PoseBatch(
+        np.stack([sample.crop for sample in samples]),
+        np.stack([sample.parts for sample in samples]),
+        np.stack([sample.joints for sample in samples]),
+        np.stack([sample.visible for sample in samples]),
+        np.array([sample.right for sample in samples]),
+    )
+
+
+def arrays_of(crops: HandCrops) -> dict[str, NDArray[Any]]:
+    """The arrays of windows by name."""
+    return {field.name: getattr(crops, field.name) for field in dataclasses.fields(crops)}
+
+
+def stored_target(items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
+    """A batch of stored views, each mirrored or not: a hand's mirror image is one of the other side."""
+    flipped = rng.random(len(items["crop"])) < 0.5
+    return mirrored_where(PoseBatch(**items), flipped)
+
+
+def kept_target(items: dict[str, NDArray[Any]], _: np.random.Generator) -> PoseBatch:
+    """A batch of stored views as they are."""
+    return PoseBatch(**{**items, "crop": items["crop"].astype(np.float32)})
+
+
+def mirrored_where(batch: PoseBatch, flipped: NDArray[np.bool_]) -> PoseBatch:
+    """Mirror some items left-right."""
+    crop = batch.crop.astype(np.float32)
+    parts, joints, right = batch.parts.copy(), batch.joints.copy(), batch.right.copy()
+    crop[flipped] = crop[flipped, :, ::-1]
+    parts[flipped] = parts[flipped, :, ::-1]
+    joints[flipped, :, 0] *= -1
+    right[flipped] = ~right[flipped]
+    return PoseBatch(crop, parts, joints, batch.visible, right)
+
+
+def parts_view(
+    crops: HandCrops, views: ViewConfig, batch_size: int, *, fixed: bool = False, seed: int = 0
+) -> ArrayView:
+    """Batches of random views of windows."""
+    return ArrayView(
+        arrays_of(crops), CropTarget(views, fixed), batch_size=batch_size, order_seed=None if fixed else seed
+    )
+
+
+class _Items:
+    """The items of a batch, one by one, as a validation part asks for them."""
+
+    def __init__(self, batch: PoseBatch) -> None:
+        self.batch = batch
+
+    def sample(self, index: int) -> Any:
+        return PoseBatch(*(field[index] for field in self.batch))
+
+    def describe(self) -> dict[str, Any]:
+        return {name: described(field) for name, field in zip(PoseBatch._fields, self.batch, strict=True)}
+
+
+def _same(item: Any, _: np.random.Generator) -> Any:
+    return item
+
+
+def validation_of(batch: PoseBatch, batch_size: int = 16) -> ValidationPart:
+    """A fixed validation part of these hands."""
+    return ValidationPart(_Items(batch), _same, len(batch.crop), batch_size, missing_depth_label=None)

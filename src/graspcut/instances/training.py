@@ -182,15 +182,16 @@ def begin_encoder(network: nn.Module, encoder: str | None) -> None:
     _, weights = load_model_folder(encoder or "dense-attention-small")
     found = {name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
     own = {name: value for name, value in features.encoder.state_dict().items() if value.ndim}
-    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
-    if len(fitting) < len(own):
-        if encoder is None:  # other widths than the shipped ones: begin at random
+    fits = set(own) <= set(found) and all(own[name].shape == found[name].shape for name in own)
+    # Names that this network lacks are layers it would leave out: then the others mean something else.
+    if not fits or any(name not in own for name in found if not name.endswith("num_batches_tracked")):
+        if encoder is None:  # other sizes than the shipped ones: begin at random
             return
         raise ValueError(
-            f"{encoder} has {len(fitting)} of the {len(own)} encoder weights of this network; choose a model folder "
-            "with the same light encoder, or 'none'"
+            f"the encoder weights of {encoder} are not those of this network's encoder ({len(found)} and {len(own)} "
+            "arrays); choose a model folder with the same light encoder, or 'none'"
         )
-    tensors = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in fitting.items()}
+    tensors = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in found.items() if name in own}
     features.encoder.load_state_dict(tensors, strict=False)  # all but counters of batches
 
 

@@ -114,8 +114,10 @@ class Scale:
     @classmethod
     def to_short_side(cls, height: int, width: int, short_side: int) -> Scale:
         """The scale at which the short side of an image has the given length."""
-        factor = short_side / min(height, width)
-        return cls(height, width, max(1, round(height * factor)), max(1, round(width * factor)))
+        short = min(height, width)
+        # Halves are rounded up, in whole numbers, as in the exported graph.
+        resized = [max(1, (2 * short_side * size + short) // (2 * short)) for size in (height, width)]
+        return cls(height, width, resized[0], resized[1])
 
     @property
     def vertical(self) -> float:

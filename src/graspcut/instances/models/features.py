@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graspcut.nn.blocks import convolution_bn_relu
+from graspcut.nn.blocks import convolution_bn_relu, crop_to
 from graspcut.nn.depth_encoding import SlabEncoding, build_encoding
 from graspcut.nn.encoders import LightEncoder
 from graspcut.nn.vgg import VGG16Trunk
@@ -110,8 +110,7 @@ class LightFeatures(nn.Module):
         for lateral, level in zip(self.lateral[1:], self.joined[1:], strict=True):
             finer = lateral(levels[level])
             doubled = functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
-            # The context has stride 16: on its way to stride 8 one doubling is enough, sizes were rounded up.
-            features = finer + doubled[..., : finer.shape[-2], : finer.shape[-1]]
+            features = finer + crop_to(doubled, finer.shape[-2:])
         smoothed: Tensor = self.smooth(functional.relu(features))
         return smoothed
 

@@ -46,7 +46,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing graspcut, its locked dependencies and the developer tools into $(VENV); the first time this downloads torch."
-	$(INSTALL) -e '.[dev,matting,openvino,pose,train]'
+	$(INSTALL) -e '.[dev,instances,matting,openvino,pose,train]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

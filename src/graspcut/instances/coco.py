@@ -122,7 +122,7 @@ def encode_mask(mask: NDArray[np.bool_]) -> RunLengths:
 
 def decode_mask(run_lengths: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Run lengths as a mask (H, W)."""
-    return np.asarray(coco_mask.decode(dict(run_lengths)), bool)
+    return np.array(coco_mask.decode([dict(run_lengths)])[..., 0], bool)
 
 
 def run_lengths_of(segmentation: Any, height: int, width: int) -> RunLengths:

@@ -80,4 +80,5 @@ def _sampled(depth: Tensor, axis: int, full: Tensor, resized: Tensor) -> Tensor:
     inside = (taken < resized).to(depth)
     shape = [1, 1, 1, 1]
     shape[axis] = -1
-    return depth.index_select(axis, source) * inside.reshape(shape)
+    sampled: Tensor = depth.index_select(axis, source) * inside.reshape(shape)
+    return sampled

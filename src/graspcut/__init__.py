@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graspcut.frames.labelled import LabelledFrame
     from graspcut.frames.recording import Recording, RecordingWriter
     from graspcut.frames.sources import open_source
+    from graspcut.instances.predictor import InstanceProposer
     from graspcut.segmentation.predictor import Segmenter
     from graspcut.segmentation.result import Segmentation
     from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -36,6 +37,7 @@ __all__ = [
     "Frame",
     "FrameError",
     "FrameGenerator",
+    "InstanceProposer",
     "LabelledFrame",
     "Recording",
     "RecordingWriter",
@@ -53,6 +55,7 @@ _HOMES = {
     "Frame": "frames.frame",
     "FrameError": "frames.errors",
     "FrameGenerator": "synth.generator",
+    "InstanceProposer": "instances.predictor",
     "LabelledFrame": "frames.labelled",
     "Recording": "frames.recording",
     "RecordingWriter": "frames.recording",

@@ -15,6 +15,7 @@ from graspcut.runtime.opening import OpenOptions, open_graph_file, reader_of
 
 METHODS = {
     "segmentation": "graspcut.segmentation.method",
+    "instances": "graspcut.instances.method",
 }
 """Task -> module whose METHOD is the method."""
 

@@ -48,6 +48,15 @@ def test_a_convolution_takes_its_batch_norm_in(convolution: nn.Conv2d | nn.ConvT
     assert after.keys() == before.keys() and all(torch.equal(value, before[name]) for name, value in after.items())
 
 
+def test_a_network_that_is_called_for_several_scales_is_folded_once() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU()).eval()
+    randomise_batch_norms(network)
+    large, small = torch.randn(1, 3, 20, 20), torch.randn(1, 3, 9, 11)
+    with torch.no_grad():
+        single = fold_batch_norm(network, lambda module: (module(large), module(small)))
+        assert_close(single(small), network(small))
+
+
 def test_a_batch_norm_without_a_convolution_before_it_stays() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4)).eval()
     randomise_batch_norms(network)

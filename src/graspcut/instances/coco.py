@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes, write_bytes_atomically
+from graspcut.frames.json_files import read_json_value
 
 RunLengths = dict[str, Any]
+
+MOST_BYTES = 4 << 30  # a thousand proposals for each of five thousand images are more than a gigabyte
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def read_groundtruth(path: str | Path) -> CocoGroundTruth:
     Raises:
         FrameError: the file is missing, damaged or something else; the entry is named.
     """
-    data = read_json_file(path)
+    data = read_json_value(path, most=MOST_BYTES)
     if not isinstance(data, dict) or not {"images", "annotations"} <= set(data):
         raise FrameError(f"{path} is no COCO ground truth; expected an object with images, annotations and categories.")
     images, number = {}, 0
@@ -200,7 +203,7 @@ def read_results(path: str | Path, groundtruth: CocoGroundTruth) -> CocoResults:
     Raises:
         FrameError: the file is missing, damaged or something else, or names an image that the ground truth lacks.
     """
-    data = read_json_file(path)
+    data = read_json_value(path, most=MOST_BYTES)
     if not isinstance(data, list):
         raise FrameError(f"{path} holds a JSON {type(data).__name__}; expected a list of COCO results.")
     detections: dict[int, list[CocoDetection]] = {identity: [] for identity in groundtruth.images}
@@ -267,18 +270,6 @@ def write_json_list(path: str | Path, entries: list[dict[str, Any]]) -> None:
     """Writes a result file, one entry a line, under a temporary name first."""
     lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in entries)
     write_bytes_atomically(path, f"[\n{lines}\n]\n".encode() if entries else b"[]\n")
-
-
-def read_json_file(path: str | Path) -> Any:
-    """JSON of any kind.
-
-    Raises:
-        FrameError: the file is missing or no JSON.
-    """
-    try:
-        return json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise FrameError(f"{path} cannot be read as JSON ({type(error).__name__}: {error}).") from error
 
 
 def _short(value: Any) -> str:

@@ -57,7 +57,8 @@ def fold_batch_norm(network: nn.Module, run: Callable[[nn.Module], object]) -> n
         for handle in handles:
             handle.remove()
     names = {module: name for name, module in folded.named_modules()}
-    for convolution, norm in pairs:
+    # A network that runs over several scales calls each layer several times.
+    for convolution, norm in dict.fromkeys(pairs):
         assert norm.running_mean is not None and norm.running_var is not None
         weight, bias = fuse_conv_bn_weights(
             convolution.weight,

@@ -201,6 +201,15 @@ def test_bad_items_stop_all() -> None:
     assert_no_threads_are_left()
 
 
+@pytest.fixture
+def interrupt_key() -> Iterator[None]:
+    """Ctrl-C as it is for a program in the foreground: a shell starts those in the background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupt_key")
 def test_the_interrupt_key_stops_all_and_what_has_begun_ends() -> None:
     begun: set[int] = set()
     ended: list[int] = []

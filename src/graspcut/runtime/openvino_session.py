@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import io
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,10 +18,13 @@ from numpy.typing import NDArray
 
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
 from graspcut.runtime.cores import usable_cores
+from graspcut.runtime.graph_files import files_of_graph
+from graspcut.runtime.openvino_cache import cache_key, keep_compiled, read_compiled
 from graspcut.runtime.openvino_core import openvino, shared_core
 
 MOST_COMPILED = 4
 CALLS_TO_BE_COMPILED = 100
+_MOST_COUNTED = 1000
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 _Key = tuple[Any, ...]
@@ -28,11 +34,12 @@ _Requests = LifoQueue["openvino.InferRequest"]
 class OpenVinoSession:
     """Runs a .onnx or .xml file; see `Session`. Several threads may call it at once.
 
-    The graph is compiled for a size of its inputs and a value of its settings, because the engine then works out
-    beforehand whatever depends on them: a camera has one of each. The first few that come get such a graph. Compiling
-    takes a hundred times as long as a call, so whatever comes after them shares one graph for all sizes, half again as
-    slow as its own would be; only one that is called many times in a row takes the place of the longest unused. A
-    thread that compiles keeps nobody waiting but those who need the same graph.
+    The graph is compiled for the size of the first inputs and the value of their settings, because the engine then
+    works out beforehand whatever depends on them: a camera has one of each. Compiling takes a hundred times as long as
+    a call, so whatever else comes shares one graph for all sizes, which is half again as slow; what is called many
+    times gets a graph of its own, and when there are enough of them, what is called many times in a row one in place
+    of the longest unused. The two kinds agree to the seventh digit of a probability. A thread that compiles keeps
+    nobody waiting but those who need the same graph. Compiled graphs are kept on disk, see `openvino_cache`.
 
     Args:
         path: the file; of an .xml, the .bin lies beside it.
@@ -54,6 +61,7 @@ class OpenVinoSession:
             self._model = self._core.read_model(path)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot read {path}: {error}. Export it again.") from error
+        self._digest = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of_graph(path)]
         self.description = GraphDescription.from_json(_metadata(self._model), path)
         self.device = device
         self.precision = self.description.precision
@@ -71,7 +79,8 @@ class OpenVinoSession:
         self._for_all: Future[_Requests] | None = None
         self._calls = 0
         self._used_at: dict[_Key, int] = {}
-        self._without: tuple[_Key | None, int] = (None, 0)
+        self._calls_without: Counter[_Key] = Counter()
+        self._row_without: tuple[_Key | None, int] = (None, 0)
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -111,49 +120,85 @@ class OpenVinoSession:
         assert waited is not None
         if begun is not None:
             if chosen is None:
-                self._compile_into(begun, self._model.clone, lambda: setattr(self, "_for_all", None))
+                self._compile_into(begun, "all", self._model.clone, lambda: setattr(self, "_for_all", None))
             else:
                 self._compile_into(
                     begun,
+                    key,
                     lambda: static_model(self._model.clone(), arrays, settings),
                     lambda: (self._compiled.pop(key, None), self._used_at.pop(key, None)),
                 )
         return waited.result(), chosen is None
 
     def _deserves_its_own(self, key: _Key) -> bool:
-        """Whether to compile for a size and settings: a place is free, or it is called again and again."""
-        if len(self._compiled) < MOST_COMPILED:
+        """Whether to compile for a size and settings: the first, or one that is called again and again."""
+        if not self._compiled:
             return True
-        last, count = self._without
-        self._without = (key, count + 1 if key == last else 1)
-        idle = self._calls - self._used_at[next(iter(self._compiled))]
-        return min(idle, self._without[1]) > CALLS_TO_BE_COMPILED
+        last, in_a_row = self._row_without
+        self._row_without = (key, in_a_row + 1 if key == last else 1)
+        if len(self._compiled) < MOST_COMPILED:
+            if len(self._calls_without) > _MOST_COUNTED:
+                self._calls_without.clear()
+            self._calls_without[key] += 1
+            return self._calls_without[key] > CALLS_TO_BE_COMPILED
+        idle_calls = self._calls - self._used_at[next(iter(self._compiled))]
+        return min(idle_calls, self._row_without[1]) > CALLS_TO_BE_COMPILED
 
     def _compile_into(
-        self, future: Future[_Requests], model: Callable[[], openvino.Model], forget: Callable[[], object]
+        self,
+        future: Future[_Requests],
+        what: object,
+        model: Callable[[], openvino.Model],
+        forget: Callable[[], object],
     ) -> None:
         """Compiles outside of the lock; whoever waits for the same graph gets it, or the same exception."""
         try:
-            future.set_result(self._compile(model()))
+            future.set_result(self._compile(what, model))
         except BaseException as error:
             with self._lock:
                 forget()
             future.set_exception(error)
 
-    def _compile(self, model: openvino.Model) -> _Requests:
-        compiled = self._core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": self._threads,
-                "NUM_STREAMS": self.parallel_calls,
-                "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
-            },
-        )
+    def _compile(self, what: object, model: Callable[[], openvino.Model]) -> _Requests:
+        settings = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self.parallel_calls,
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+        }
+        # Threads and streams are given anew when it is read.
+        key = cache_key(self._digest, what, self.precision, *_machine())
+        compiled = compile_or_read(key, model, settings)
         requests: _Requests = LifoQueue()
         for _ in range(self.parallel_calls):
             requests.put(compiled.create_infer_request())
         return requests
+
+
+def compile_or_read(
+    key: str, model: Callable[[], openvino.Model], settings: Mapping[str, Any]
+) -> openvino.CompiledModel:
+    """A compiled graph, from the cache if it is there."""
+    kept = read_compiled(key)
+    if kept is not None:
+        try:
+            return shared_core().import_model(kept, "CPU", dict(settings))
+        except RuntimeError:  # of an engine that calls itself the same and is not
+            pass
+    compiled = shared_core().compile_model(model(), "CPU", dict(settings))
+    try:
+        content = compiled.export_model()
+    except RuntimeError:  # an engine that cannot
+        return compiled
+    keep_compiled(key, content.getvalue() if isinstance(content, io.BytesIO) else bytes(content))
+    return compiled
+
+
+@functools.cache
+def _machine() -> tuple[str, ...]:
+    """What a compiled graph depends on beside the graph."""
+    core = shared_core()
+    properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+    return (openvino.get_version(), *(str(core.get_property("CPU", name)) for name in properties))
 
 
 def static_model(

@@ -13,12 +13,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graspcut.frames.camera_files import read_intrinsics
+from graspcut.frames.camera_presets import preset_intrinsics
+from graspcut.frames.distortion import image_to_ray, ray_to_image
 from graspcut.frames.errors import FrameError
+from graspcut.frames.intrinsics import Intrinsics, check_field_of_view, of_numbers
 
 IDENTITY_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
@@ -62,10 +67,14 @@ class Camera:
                 )
             object.__setattr__(self, name, value)
         for name in ("width", "height"):
-            size = int(getattr(self, name))
-            if size < 1 or size != getattr(self, name):
+            try:
+                size = int(getattr(self, name))
+            except (TypeError, ValueError, OverflowError):
+                size = 0
+            if not 1 <= size <= 1_000_000 or size != getattr(self, name):
                 raise FrameError(f"camera {name} is {getattr(self, name)}; expected a whole number of pixels >= 1.")
             object.__setattr__(self, name, size)
+        check_field_of_view(self.width, self.height, self.fx, self.fy)
         for name, count in (("distortion", 5), ("rotation", 9), ("translation_mm", 3)):
             object.__setattr__(self, name, _numbers(name, getattr(self, name), count))
         matrix = self.rotation_matrix
@@ -84,13 +93,95 @@ class Camera:
             width, height: Image size, pixels.
             distorted: Also take that unit's distortion; off by default because most files are stored without it.
         """
-        camera = _scaled_by_width(475.96, 475.96, 321.29, 245.87, width, height)
+        camera = cls.preset("sr300", width, height)
         return replace(camera, distortion=_SR300_DISTORTION) if distorted else camera
 
     @classmethod
     def kinect(cls, width: int = 640, height: int = 480) -> Camera:
         """Depth camera of a Kinect of the first generation, with the values published for the NYU hand pose frames."""
-        return _scaled_by_width(588.03, 587.07, 320.0, 240.0, width, height)
+        return cls.preset("kinect", width, height)
+
+    @classmethod
+    def kinect_v2(cls, width: int = 512, height: int | None = None) -> Camera:
+        """Depth camera of a Kinect for Xbox One, 512x424, with libfreenect2's default values."""
+        return cls.preset("kinect_v2", width, height)
+
+    @classmethod
+    def azure_kinect(cls, width: int = 640, height: int | None = None) -> Camera:
+        """Depth camera of an Azure Kinect: 640x576 and 320x288 narrow, 1024x1024 and 512x512 wide."""
+        return cls.preset("azure_kinect", width, height)
+
+    @classmethod
+    def d405(cls, width: int = 848, height: int | None = None) -> Camera:
+        """RealSense D405, from its data sheet's focal length; usual sizes are 1280x720, 848x480 and 640x480."""
+        return cls.preset("d405", width, height)
+
+    @classmethod
+    def d415(cls, width: int = 848, height: int | None = None) -> Camera:
+        """RealSense D415; see `d405`."""
+        return cls.preset("d415", width, height)
+
+    @classmethod
+    def d435(cls, width: int = 848, height: int | None = None) -> Camera:
+        """RealSense D435 and D435i; see `d405`."""
+        return cls.preset("d435", width, height)
+
+    @classmethod
+    def d455(cls, width: int = 848, height: int | None = None) -> Camera:
+        """RealSense D455; see `d405`."""
+        return cls.preset("d455", width, height)
+
+    @classmethod
+    def l515(cls, width: int = 640, height: int | None = None) -> Camera:
+        """RealSense L515, from its data sheet's field of view; usual sizes are 1024x768 and 640x480."""
+        return cls.preset("l515", width, height)
+
+    @classmethod
+    def preset(cls, name: str, width: int | None = None, height: int | None = None) -> Camera:
+        """A camera of `camera_presets.PRESETS` with its published values, by name."""
+        return cls.of(preset_intrinsics(name, width, height))
+
+    @classmethod
+    def load(cls, path: str | Path, width: int | None = None, height: int | None = None) -> Camera:
+        """Reads a camera from a file: this program's JSON or recording.json; a matrix K as text, JSON or .npy; ROS
+        camera_info or OpenCV YAML; RealSense, Open3D or BOP JSON.
+
+        Args:
+            path: The file.
+            width, height: Size of the pictures; needed where the file does not say it, else the camera is scaled to it.
+
+        Raises:
+            FrameError: If the file has no camera, or the size is unknown or of another shape.
+        """
+        return cls.of(read_intrinsics(path), width, height)
+
+    @classmethod
+    def of(cls, value: CameraLike, width: int | None = None, height: int | None = None) -> Camera:
+        """A camera from what people have: a Camera, (fx, fy, cx, cy), a matrix K, or `Intrinsics`.
+
+        Args:
+            value: The camera.
+            width, height: Size of its pictures, pixels; may be left out where `value` knows it.
+
+        Raises:
+            FrameError: If it is none of these, or belongs to a picture of another shape.
+        """
+        if isinstance(value, Camera):
+            return value
+        known = value if isinstance(value, Intrinsics) else of_numbers(value)
+        width, height = known.width if width is None else width, known.height if height is None else height
+        if width is None or height is None:
+            raise FrameError(f"{known.origin}: the size of the pictures is not known; expected width and height, too.")
+        across, down = known.scale_to(width, height)
+        camera = cls(
+            *(known.fx, known.fy, known.cx, known.cy),
+            known.width or width,
+            known.height or height,
+            known.distortion,
+            known.rotation,
+            known.translation_mm,
+        )
+        return camera if across == down == 1 else camera.resized(width, height)
 
     @classmethod
     def from_focal_length(cls, width: int, height: int, focal_px: float) -> Camera:
@@ -144,7 +235,9 @@ class Camera:
         """
         image = np.asarray(pixels, dtype=np.float64)
         depth = np.asarray(depth_mm, dtype=np.float64)
-        x, y = self._undistort((image[..., 0] - self.cx) / self.fx, (image[..., 1] - self.cy) / self.fy)
+        x, y = (image[..., 0] - self.cx) / self.fx, (image[..., 1] - self.cy) / self.fy
+        if self.is_distorted:
+            x, y = image_to_ray(self.distortion, x, y)
         return np.stack([x * depth, y * depth, depth * np.ones_like(x)], axis=-1)
 
     def project(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -162,7 +255,7 @@ class Camera:
         depth = np.where(point[..., 2] > 0, point[..., 2], np.nan)
         x, y = point[..., 0] / depth, point[..., 1] / depth
         if self.is_distorted:
-            x, y = self._distort(x, y)
+            x, y = ray_to_image(self.distortion, x, y)
         return np.stack([x * self.fx + self.cx, y * self.fy + self.cy], axis=-1)
 
     def from_reference(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -237,47 +330,6 @@ class Camera:
         except (TypeError, ValueError, OverflowError) as error:
             raise FrameError(f"a camera entry is not a number or list of numbers: {error}.") from error
 
-    def _undistort(
-        self, x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Image to ray: the polynomial of the inverse Brown-Conrady model on normalised coordinates."""
-        if not self.is_distorted:
-            return x, y
-        k1, k2, k3, k4, k5 = self.distortion
-        square = x * x + y * y
-        factor = 1 + square * (k1 + square * (k2 + square * k5))
-        return (
-            x * factor + 2 * k3 * x * y + k4 * (square + 2 * x * x),
-            y * factor + 2 * k4 * x * y + k3 * (square + 2 * y * y),
-        )
-
-    def _distort(
-        self, target_x: NDArray[np.float64], target_y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ray to image: Newton's method on `_undistort`, NaN where it does not arrive."""
-        k1, k2, k3, k4, k5 = self.distortion
-        x, y = target_x.copy(), target_y.copy()
-        with np.errstate(all="ignore"):
-            for _ in range(12):
-                square = x * x + y * y
-                factor = 1 + square * (k1 + square * (k2 + square * k5))
-                slope = 2 * (k1 + square * (2 * k2 + square * 3 * k5))
-                value_x, value_y = self._undistort(x, y)
-                error_x, error_y = value_x - target_x, value_y - target_y
-                xx = factor + slope * x * x + 2 * k3 * y + 6 * k4 * x
-                xy = slope * x * y + 2 * k3 * x + 2 * k4 * y
-                yy = factor + slope * y * y + 2 * k4 * x + 6 * k3 * y
-                determinant = xx * yy - xy * xy
-                x -= (yy * error_x - xy * error_y) / determinant
-                y -= (xx * error_y - xy * error_x) / determinant
-                if not np.nanmax(np.abs(error_x) + np.abs(error_y), initial=0.0) > 1e-12:
-                    break
-            value_x, value_y = self._undistort(x, y)
-            arrived = np.abs(value_x - target_x) + np.abs(value_y - target_y) < 1e-7
-            # A lens that folds over has a second answer on the other side of the image, which no light takes.
-            arrived &= (x * target_x + y * target_y > -1e-6) & (determinant > 0)
-        return np.where(arrived, x, np.nan), np.where(arrived, y, np.nan)
-
 
 @lru_cache(maxsize=8)
 def _rays(camera: Camera) -> NDArray[np.float64]:
@@ -285,21 +337,6 @@ def _rays(camera: Camera) -> NDArray[np.float64]:
     directions = camera.deproject_pixels(np.stack([columns, rows], axis=-1), 1.0)
     directions.setflags(write=False)
     return directions
-
-
-def _scaled_by_width(fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> Camera:
-    """A 640x480 camera scaled to another width; the height is cropped or padded about the middle row."""
-    if width < 1 or height < 1:
-        raise FrameError(f"a camera of {width}x{height} pixels was asked for; expected at least 1x1.")
-    scale = width / 640
-    return Camera(
-        fx=fx * scale,
-        fy=fy * scale,
-        cx=(cx + 0.5) * scale - 0.5,
-        cy=(cy - 239.5) * scale + (height - 1) / 2,
-        width=width,
-        height=height,
-    )
 
 
 def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...]:
@@ -310,6 +347,10 @@ def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...
     if len(numbers) != count or not all(math.isfinite(value) for value in numbers):
         raise FrameError(f"camera {name} is {numbers}; expected {count} finite numbers.")
     return numbers
+
+
+CameraLike = Camera | Intrinsics | Sequence[float] | NDArray[Any]
+"""What `Camera.of` takes."""
 
 
 def focal_length_px(camera: Camera | None, width: int) -> float:

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import WriteBatch, make_output_folder
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, CameraLike
 from graspcut.frames.errors import FrameError
+from graspcut.frames.folders import natural_order
 from graspcut.frames.frame import Frame, check_depth, check_unit
 from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
 from graspcut.frames.json_files import JsonObject, json_bytes, read_json, write_json_atomically
@@ -202,7 +203,7 @@ class DatasetReader(Sequence[LabelledFrame]):
     """
 
     def __init__(
-        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None
+        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: CameraLike | None = None
     ) -> None:
         self.directory = Path(directory)
         self.description: dict[str, Any] = {}
@@ -246,7 +247,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         return names, unit
 
     def _open_plain(self, depth_unit_mm: float | None) -> list[str]:
-        if (self.directory / "meta").is_dir():
+        if is_unfinished(self.directory):
             raise FrameError(
                 f"{self.directory} has frames but no dataset.json, so its writer was stopped; expected a finished "
                 "dataset. Start the same command again: it continues."
@@ -261,7 +262,7 @@ class DatasetReader(Sequence[LabelledFrame]):
                 f"{self.directory} does not state its depth unit; expected millimetres per step. Give depth_unit_mm "
                 "(command line: --depth-unit-mm): 1 for millimetres, 0.1249866 for an SR300."
             )
-        names = sorted(_stems(self.directory / "depth", ".png"))
+        names = sorted(_stems(self.directory / "depth", ".png"), key=natural_order)
         if not names:
             raise FrameError(f"{self.directory}/depth has no PNG files; expected 16-bit depth images.")
         self._require(names, "label", ".png")
@@ -301,7 +302,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         depth, labels = self.read_depth_and_labels(index)
         if self.is_plain:
             colour = read_colour(self._path(self._plain_colour, name)) if self._plain_colour else None
-            return LabelledFrame(Frame(depth, self._camera, colour, name=name), labels)
+            return LabelledFrame(Frame(depth, self._given_camera(depth.shape), colour, name=name), labels)
         meta = JsonObject.read(self.directory / "meta" / f"{name}.json")
         try:
             return self._assemble(name, depth, labels, meta)
@@ -316,7 +317,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         files = meta.array("files")
         frame = Frame(
             depth,
-            _camera_of(meta, "camera") or self._camera,
+            _camera_of(meta, "camera") or self._given_camera(depth.shape),
             read_colour(self._path("colour", name)) if "colour" in files else None,
             _camera_of(meta, "colour_camera"),
             meta.number("timestamp_s", None),
@@ -377,9 +378,21 @@ class DatasetReader(Sequence[LabelledFrame]):
     def camera(self, index: int) -> Camera | None:
         """The depth camera of frame `index`, or None if unknown, without reading images."""
         if self.is_plain:
-            return self._camera
+            return self._given_camera(self._shape(index))
         meta = JsonObject.read(self.directory / "meta" / f"{self._name(index)}.json")
-        return _camera_of(meta, "camera") or self._camera
+        return _camera_of(meta, "camera") or self._given_camera(self._shape(index))
+
+    def _shape(self, index: int) -> tuple[int, ...]:
+        """(H, W) of a depth image, from its header; nothing where no camera was given that could need it."""
+        if self._camera is None or isinstance(self._camera, Camera):
+            return ()
+        header = header_of_file(self._path("depth", self._name(index)))
+        return () if header is None else (header.height, header.width)
+
+    def _given_camera(self, shape: tuple[int, ...]) -> Camera | None:
+        if self._camera is None or isinstance(self._camera, Camera):
+            return self._camera
+        return Camera.of(self._camera, *reversed(shape))
 
     def meta(self, index: int) -> dict[str, Any]:
         """What the meta file of frame `index` says; empty for a plain folder."""
@@ -421,6 +434,13 @@ class DatasetReader(Sequence[LabelledFrame]):
     def _path(self, folder: str, name: str) -> str:
         # A plain string: building a Path costs as much as decoding a small label map.
         return f"{self.directory}/{folder}/{name}.png"
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Whether a folder has frames of `DatasetWriter` and no dataset.json; other programs have a folder meta/, too."""
+    if (directory / "dataset.json").exists() or not (directory / "meta").is_dir():
+        return False
+    return any(name.isdigit() and len(name) >= 6 for name in _stems(directory / "meta", ".json"))
 
 
 def open_dataset(

@@ -22,7 +22,7 @@ class Frame:
 
     Attributes:
         depth_mm: (H, W) float32, millimetres along z, 0 = no data.
-        camera: Intrinsics of the depth pixels, or None if unknown.
+        camera: Intrinsics of the depth pixels, or None if unknown; (fx, fy, cx, cy) or a matrix K become a Camera.
         colour: (H', W', 3) uint8 RGB, or None.
         colour_camera: The colour image's own camera; None means that colour is registered to the depth pixels.
         timestamp_s: Seconds, from any fixed origin, or None.
@@ -64,6 +64,8 @@ class Frame:
 
     def _check_camera(self) -> None:
         shape = self.depth_mm.shape
+        if self.camera is not None and not isinstance(self.camera, Camera):
+            object.__setattr__(self, "camera", Camera.of(self.camera, shape[1], shape[0]))
         if self.camera is not None and (self.camera.height, self.camera.width) != shape:
             raise FrameError(
                 f"depth has shape {shape} but its camera is {self.camera.width}x{self.camera.height} (width x "

@@ -10,11 +10,13 @@ import numpy as np
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader
+from graspcut.frames.depth_values import examine_depth
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_image
+from graspcut.frames.notes import Note, summarised
+from graspcut.frames.plausibility import DepthRange, likely_units
 from graspcut.frames.recording import Recording
-from graspcut.frames.sources import IMAGE_SUFFIXES, DatasetFrames, Source, open_source
+from graspcut.frames.sources import DatasetFrames, DepthFiles, Source, open_source
 from graspcut.frames.splits import PARTS, frames_of_part, is_split
 from graspcut.frames.statistics import read_statistics
 from graspcut.frames.verdicts import accepted_frames
@@ -50,28 +52,100 @@ def inspect_frames(
         FrameError: If it is nothing of the kind.
     """
     place = Path(path)
-    if place.is_file() and place.suffix.lower() in IMAGE_SUFFIXES and depth_unit_mm is None:
-        return _raw_image(place)
+    labelled = _labelled_folder(place, depth_unit_mm)
+    if labelled is not None:
+        return _dataset(labelled, progress)
     source = open_source(place, depth_unit_mm=depth_unit_mm)
     if isinstance(source, Recording):
         return _recording(source)
     if isinstance(source, DatasetFrames):
         return _dataset(source.reader, progress)
+    if isinstance(source, DepthFiles) and depth_unit_mm is None and _needs_unit(source):
+        return _raw(place, source, progress)
     return _frames(place, source, progress)
 
 
-def _raw_image(path: Path) -> Inspection:
-    image = read_image(path)
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    facts = [("size", f"{image.shape[1]}x{image.shape[0]}"), ("values", f"{channels} channel(s) of {image.dtype}")]
-    if image.ndim == 3 or image.dtype.itemsize == 1:
-        return Inspection("picture, not a depth image (8 bits or several channels)", tuple(facts), ())
-    valid = image[image > 0]
-    facts.append(("pixels with data", f"{valid.size / image.size:.1%}"))
-    if valid.size:
-        facts.append(("raw values", f"{valid.min()} .. {valid.max()}, median {np.median(valid):g}"))
-    facts.append(("unit", "not in the file; give --depth-unit-mm to see millimetres"))
-    return Inspection("depth image", tuple(facts), ())
+def _labelled_folder(place: Path, depth_unit_mm: float | None) -> DatasetReader | None:
+    """A plain folder with depth/ and label/ that can be trained on; others are folders of depth images."""
+    if depth_unit_mm is None or not ((place / "depth").is_dir() and (place / "label").is_dir()):
+        return None
+    try:
+        reader = DatasetReader(place, depth_unit_mm=depth_unit_mm)
+    except FrameError:
+        return None
+    return reader if reader.is_plain else None
+
+
+def _needs_unit(source: DepthFiles) -> bool:
+    """Whether the first file that can be read has no unit and makes no sense in millimetres, or is no depth at all."""
+    for index in range(len(source)):
+        try:
+            raw = source.raw(index)
+        except FrameError:
+            continue
+        if raw.unit_mm is not None:
+            return False
+        try:
+            examine_depth(raw.values, None, no_data_from=raw.no_data_from)
+        except FrameError:
+            return True
+        return False
+    return False
+
+
+def _raw(path: Path, source: DepthFiles, progress: Callable[[int, int], None] | None) -> Inspection:
+    """Files in their own steps: what is needed to find the unit."""
+    faults: list[str] = []
+    notes: list[Note] = []
+    sizes, types = set[str](), set[str]()
+    lows, highs, medians = list[float](), list[float](), list[float]()
+    filled, pixels, pictures = 0, 0, 0
+    for index in range(len(source)):
+        try:
+            raw = source.raw(index)
+        except FrameError as error:
+            faults.append(str(error))
+        else:
+            values = raw.values
+            channels = 1 if values.ndim == 2 else values.shape[2]
+            sizes.add(f"{values.shape[1]}x{values.shape[0]}")
+            types.add(f"{channels} channel(s) of {values.dtype}")
+            pictures += values.ndim == 3 or values.dtype.itemsize == 1
+            notes += raw.notes
+            valid = values[values > 0]
+            filled, pixels = filled + valid.size, pixels + values.size
+            if valid.size:
+                lows.append(valid.min())
+                highs.append(valid.max())
+                medians.append(np.median(valid))
+        if progress is not None:
+            progress(index + 1, len(source))
+    facts = [] if len(source) == 1 else [("frames", str(len(source)))]
+    facts += [("size", ", ".join(sorted(sizes)) or "unknown"), ("values", ", ".join(sorted(types)) or "unknown")]
+    if pictures:
+        faults += [] if pictures == len(source) else [f"{pictures} of {len(source)} files are no depth images"]
+        return Inspection("picture, not a depth image (8 bits or several channels)", tuple(facts), tuple(faults))
+    facts.append(("pixels with data", f"{filled / max(pixels, 1):.1%}"))
+    if lows:
+        facts.append(("raw values", f"{min(lows)} .. {max(highs)}, median {np.median(medians):g}"))
+    facts += [("note", text) for text in summarised(notes)] + _left_out(source)
+    unit = "not in the file; give --depth-unit-mm to see millimetres"
+    likely = likely_units(_range(lows, medians, highs), None) if lows else []
+    if likely:
+        unit += f" (likely: {' or '.join(f'{value:.8g}, {name}' for value, name in likely[:3])})"
+    facts.append(("unit", unit))
+    kind = "depth image" if len(source) == 1 else "folder of depth images" if path.is_dir() else "depth file"
+    return Inspection(kind, tuple(facts), tuple(faults))
+
+
+def _range(lows: list[float], medians: list[float], highs: list[float]) -> DepthRange:
+    near, median, far = float(np.median(lows)), float(np.median(medians)), float(np.median(highs))
+    return DepthRange(near, median, min(far, 3 * median), far, np.array([near, median, far]))
+
+
+def _left_out(source: Source) -> list[tuple[str, str]]:
+    text = getattr(source, "left_out", "")
+    return [("left out", text.removeprefix("left out: "))] if text else []
 
 
 def _recording(recording: Recording) -> Inspection:
@@ -109,6 +183,7 @@ def _frames(path: Path, source: Source, progress: Callable[[int, int], None] | N
     sizes: set[str] = set()
     nearest, farthest, filled, pixels = np.inf, 0.0, 0, 0
     first: Frame | None = None
+    notes: list[Note] = []
     for index in range(len(source)):
         try:
             frame = source[index]
@@ -116,6 +191,7 @@ def _frames(path: Path, source: Source, progress: Callable[[int, int], None] | N
             faults.append(str(error))
         else:
             first = first or frame
+            notes += frame.notes or ()
             sizes.add(f"{frame.width}x{frame.height}")
             valid = frame.depth_mm[frame.depth_mm > 0]
             filled, pixels = filled + valid.size, pixels + frame.depth_mm.size
@@ -129,6 +205,7 @@ def _frames(path: Path, source: Source, progress: Callable[[int, int], None] | N
         facts.append(("depth", f"{nearest:.0f} .. {farthest:.0f} mm" if filled else "none"))
         facts.append(("camera", describe_camera(first.camera)))
         facts.append(("colour", "no" if first.colour is None else "registered to depth"))
+    facts += [("note", text) for text in summarised(notes)] + _left_out(source)
     return Inspection("folder of depth images" if path.is_dir() else "depth file", tuple(facts), tuple(faults))
 
 

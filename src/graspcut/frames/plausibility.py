@@ -80,18 +80,23 @@ def depth_range(depth: NDArray[Any]) -> DepthRange | None:
     return DepthRange(near, median, far, float(values[-1]), values)
 
 
-def likely_units(found: DepthRange, unit_mm: float) -> list[tuple[float, str]]:
+def likely_units(found: DepthRange, unit_mm: float | None) -> list[tuple[float, str]]:
     """Known units in which a frame would show something within arm's reach, the most sensible first.
 
     Args:
         found: Range of the frame in millimetres.
-        unit_mm: The unit that gave these millimetres; it is not proposed again.
+        unit_mm: The unit that gave these millimetres, which is not proposed again; None if they are raw numbers.
     """
     scored = []
     for unit, name in KNOWN_UNITS:
-        factor = unit / unit_mm
+        factor = unit / (unit_mm or 1.0)
         near, median, far = found.near * factor, found.median * factor, found.far * factor
-        if abs(factor - 1) > 0.01 and 100 <= near <= 1500 and 200 <= median <= 3500 and far <= 8000:
+        if (
+            (unit_mm is None or abs(factor - 1) > 0.01)
+            and 100 <= near <= 1500
+            and 200 <= median <= 3500
+            and far <= 8000
+        ):
             scored.append((abs(math.log(median / 1000)) + abs(math.log(near / 500)), unit, name))
     return [(unit, name) for _, unit, name in sorted(scored)]
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import sync_folder, write_bytes_atomically
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, CameraLike
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
 from graspcut.frames.images import encode_image
@@ -186,7 +186,7 @@ class Recording(Sequence[Frame]):
     """
 
     def __init__(
-        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None
+        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: CameraLike | None = None
     ) -> None:
         self.directory = Path(directory)
         header = JsonObject.read(self.directory / "recording.json")
@@ -196,7 +196,7 @@ class Recording(Sequence[Frame]):
                 f"expected {FORMAT!r} version {VERSION}. Open it with the version of GraspCut that recorded it."
             )
         self.depth_unit_mm = header.number("depth_unit_mm", above=0)
-        self.camera = _camera_of(header, "camera") or camera
+        recorded = _camera_of(header, "camera")
         self.colour_camera = _camera_of(header, "colour_camera")
         if depth_unit_mm is not None and abs(depth_unit_mm - self.depth_unit_mm) > 1e-6 * self.depth_unit_mm:
             raise FrameError(
@@ -204,6 +204,7 @@ class Recording(Sequence[Frame]):
                 "mm came. Leave the unit out."
             )
         self._entries, self._rest = _read_index(self.directory)
+        self.camera = recorded or self._sized(camera)
         self.names = [f"{number:06d}" for number in range(len(self._entries))]
         self.timestamps_s: list[float | None] = [
             None if isinstance(entry, FrameError) else entry.timestamp_s for entry in self._entries
@@ -257,6 +258,13 @@ class Recording(Sequence[Frame]):
             for kind, stored in files.items()
             if stored is not None and stored.file.endswith(".png")
         }
+
+    def _sized(self, camera: CameraLike | None) -> Camera | None:
+        """The camera given for a recording that has none, at the size of its first frame."""
+        if camera is None or isinstance(camera, Camera) or not self._entries:
+            return camera if isinstance(camera, Camera) else None
+        height, width = self.read_raw_depth(0).shape
+        return Camera.of(camera, width, height)
 
     def _entry(self, index: int) -> _Entry:
         entry = self._entries[index]

@@ -6,25 +6,43 @@ needed.
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera
-from graspcut.frames.dataset import DatasetReader, read_depth
+from graspcut.frames.camera import Camera, CameraLike
+from graspcut.frames.dataset import FORMAT as DATASET_FORMAT
+from graspcut.frames.dataset import DatasetReader, is_unfinished
+from graspcut.frames.depth_values import check_unit, examine_depth
 from graspcut.frames.errors import FrameError
-from graspcut.frames.frame import Frame, check_depth, check_unit
+from graspcut.frames.folders import (
+    DEPTH_SUFFIXES,
+    Content,
+    choose_frames,
+    colours_beside,
+    content_of,
+    depth_folder_below,
+    is_ours,
+)
+from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_colour
+from graspcut.frames.notes import Note
+from graspcut.frames.readers.arrays import ARRAY_SUFFIXES, ArrayFile
+from graspcut.frames.readers.foreign import how_to_convert
+from graspcut.frames.readers.pictures import count_pages, read_picture
+from graspcut.frames.readers.raw_depth import RawDepth
+from graspcut.frames.recording import FORMAT as RECORDING_FORMAT
 from graspcut.frames.recording import Recording
 
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".pgm")
-ARRAY_SUFFIXES = (".npy", ".npz")
-_COLOUR_NAMES = ("colour", "color", "rgb")
+# With the ending ".png" that results have.
+_LONGEST_NAME_BYTES = 251
 
 
 class Source(Protocol):
@@ -42,14 +60,25 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
-class ImageFiles(Sequence[Frame]):
-    """Depth image files, with colour registered to depth where a file pairs up.
+class DepthFiles(Sequence[Frame]):
+    """Depth files, each of one frame or of several (pages of a TIFF file, a numpy stack), with registered colour.
+
+    A numpy archive holds `depth` in steps of its own `depth_unit_mm` (or of the unit given), or `depth_mm`; optionally
+    a matrix `K` and `colour`, uint8 RGB registered to depth, of the same leading shape.
 
     Args:
-        files: Depth files, in order.
+        files: In order.
         colours: One colour file or None for each.
-        depth_unit_mm: Millimetres per step.
-        camera: Intrinsics of the depth pixels, or None if unknown.
+        depth_unit_mm: Millimetres per step; needed for whole numbers without a unit in the file.
+        camera: Intrinsics of the depth pixels where the file has none; None if unknown.
+        left_out: What else lay in the folder, in one line.
+
+    Attributes:
+        names: One name a frame, in order.
+        files: The file of each frame.
+        left_out: As given.
+
+    A file that cannot be opened is one frame that raises when it is read.
     """
 
     def __init__(
@@ -57,16 +86,60 @@ class ImageFiles(Sequence[Frame]):
         files: Sequence[Path],
         colours: Sequence[Path | None],
         depth_unit_mm: float | None,
-        camera: Camera | None,
+        camera: CameraLike | None,
+        left_out: str = "",
     ) -> None:
-        self._files = list(files)
-        self._colours = list(colours)
         self._unit_mm = None if depth_unit_mm is None else check_unit(depth_unit_mm)
         self._camera = camera
-        self.names = [path.stem for path in self._files]
+        self.left_out = left_out
+        self.names: list[str] = []
+        self.files: list[Path] = []
+        self._places: list[tuple[Path, Path | None, int]] = []
+        # The last numpy file stays open: reading the frames of a stack in turn opens it once.
+        self._opened: tuple[Path, ArrayFile] | None = None
+        taken: set[str] = set()
+        for path, colour in zip(files, colours, strict=True):
+            # x.pgm beside x.png: the first keeps the stem, the other its whole name.
+            stem = path.name if path.stem in taken else path.stem
+            taken.add(stem)
+            count, is_stack = self._count(path)
+            self.names += [f"{stem}_{number:06d}" for number in range(count)] if is_stack else [stem]
+            self.files += [path] * count
+            self._places += [(path, colour, number) for number in range(count)]
+
+    def _count(self, path: Path) -> tuple[int, bool]:
+        try:
+            if path.suffix.lower() in ARRAY_SUFFIXES:
+                opened = self._array(path)
+                return len(opened), opened.is_stack
+            count = count_pages(path)
+        except FrameError:
+            return 1, False
+        return count, count > 1
+
+    def _array(self, path: Path) -> ArrayFile:
+        opened = self._opened
+        if opened is None or opened[0] != path:
+            opened = (path, ArrayFile(path))
+            self._opened = opened
+        return opened[1]
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._places)
+
+    def raw(self, index: int) -> RawDepth:
+        """Frame `index` as the file stores it, before any unit is applied.
+
+        Raises:
+            FrameError: If the file is missing, damaged or no depth image; it names the file.
+        """
+        path, _, number = self._places[index]
+        try:
+            if path.suffix.lower() in ARRAY_SUFFIXES:
+                return self._array(path).read(number)
+            return read_picture(path, number)
+        except FrameError as error:
+            raise _naming(path, error) from error
 
     @overload
     def __getitem__(self, index: int) -> Frame: ...
@@ -76,92 +149,43 @@ class ImageFiles(Sequence[Frame]):
         """Reads a frame; raises `FrameError` naming the file if it is missing, damaged or no depth image."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        path, colour_path = self._files[index], self._colours[index]
-        depth = read_depth(path, self._unit_mm)
-        colour = read_colour(colour_path) if colour_path else None
-        return Frame(depth, self._camera, colour, name=self.names[index])
-
-
-class ArrayFile(Sequence[Frame]):
-    """A numpy file: one depth image (H, W) or a stack (n, H, W).
-
-    A .npz file holds `depth` in steps of its own `depth_unit_mm` (or of the unit given), or `depth_mm`; optionally
-    `colour`, uint8 RGB registered to depth, of the same leading shape.
-
-    Args:
-        path: The file.
-        depth_unit_mm: Millimetres per step; needed for whole numbers without a unit in the file.
-        camera: Intrinsics of the depth pixels, or None if unknown.
-
-    Raises:
-        FrameError: If the file is damaged, holds Python objects, or has no depth.
-    """
-
-    def __init__(self, path: Path, depth_unit_mm: float | None, camera: Camera | None) -> None:
-        self._path = path
-        self._camera = camera
-        self._unit_mm = None if depth_unit_mm is None else check_unit(depth_unit_mm)
-        self._colour: NDArray[Any] | None = None
+        path, colour_path, _ = self._places[index]
+        raw = self.raw(index)
         try:
-            # Never unpickle: a file from elsewhere could run code.
-            loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        except FileNotFoundError as error:
-            raise FrameError(f"{path} does not exist; expected a numpy file. Check the path.") from error
-        except Exception as error:
-            raise FrameError(
-                f"{path} cannot be read as a numpy file ({error}); expected a whole .npy or .npz file of plain "
-                "numbers. Save it again with numpy.save."
-            ) from error
-        self._depth = loaded if isinstance(loaded, np.ndarray) else self._from_archive(loaded)
-        # Three or four columns are a colour image, which check_depth names as such.
-        self._is_stack = self._depth.ndim == 3 and self._depth.shape[2] > 4
-        count = len(self._depth) if self._is_stack else 1
-        self.names = [f"{path.stem}_{number:06d}" for number in range(count)] if self._is_stack else [path.stem]
-
-    def _from_archive(self, archive: Any) -> NDArray[Any]:
-        with archive:
-            entries = list(archive.files)
-            try:
-                if "depth_mm" in entries:
-                    self._unit_mm = 1.0
-                    depth = archive["depth_mm"]
-                elif "depth" in entries:
-                    if "depth_unit_mm" in entries:
-                        self._unit_mm = check_unit(float(archive["depth_unit_mm"]))
-                    depth = archive["depth"]
-                else:
-                    raise FrameError(
-                        f"{self._path} holds {', '.join(entries) or 'nothing'}; expected an array 'depth_mm', or "
-                        "'depth' and 'depth_unit_mm'. Save it again under these names."
-                    )
-                if "colour" in entries:
-                    self._colour = archive["colour"]
-            except FrameError:
-                raise
-            except Exception as error:
-                raise FrameError(
-                    f"{self._path} is damaged ({error}); expected a whole .npz file. Save it again."
-                ) from error
-        return np.asarray(depth)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
-        """Checks and gives one frame; raises `FrameError` naming the file if it is no depth image."""
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        name = self.names[index]
-        depth = np.array(self._depth[index] if self._is_stack else self._depth)
-        colour = self._colour[index] if self._colour is not None and self._is_stack else self._colour
-        try:
-            return Frame(check_depth(depth, self._unit_mm), self._camera, colour, name=name)
+            unit = raw.unit_mm if raw.unit_mm is not None else self._unit_mm
+            examined = examine_depth(raw.values, unit, no_data_from=raw.no_data_from)
+            height, width = examined.depth_mm.shape
+            camera = raw.camera if raw.camera is not None else self._camera
+            colour, notes = raw.colour, [*raw.notes, *examined.notes]
+            if colour is None and colour_path is not None:
+                colour = _registered(colour_path, (height, width), notes)
+            return Frame(
+                examined.depth_mm,
+                None if camera is None else Camera.of(camera, width, height),
+                colour,
+                name=self.names[index],
+                notes=tuple(notes),
+            )
         except FrameError as error:
-            raise FrameError(f"{self._path}: {error}") from error
+            raise _naming(path, error) from error
+
+
+def _naming(path: Path, error: FrameError) -> FrameError:
+    return error if str(error).startswith(str(path)) else FrameError(f"{path}: {error}")
+
+
+def _registered(path: Path, shape: tuple[int, int], notes: list[Note]) -> NDArray[np.uint8] | None:
+    """Colour of the depth's own size; anything else is not registered to it, and not needed to read the depth."""
+    try:
+        colour = read_colour(path)
+    except FrameError as error:
+        notes.append(Note("colour", f"the colour was left out: {error}".rstrip(".")))
+        return None
+    if colour.shape[:2] == shape:
+        return colour
+    size = f"{colour.shape[1]}x{colour.shape[0]}"
+    notes.append(Note("colour", f"the colour was left out: its {size} pixels are not those of the depth"))
+    return None
 
 
 class DatasetFrames(Sequence[Frame]):
@@ -185,16 +209,16 @@ class DatasetFrames(Sequence[Frame]):
         return self.reader[index].frame
 
 
-def open_source(path: str | Path, *, depth_unit_mm: float | None = None, camera: Camera | None = None) -> Source:
-    """Opens a depth image (PNG, TIFF, PGM), a numpy file, a folder of images, a recording or a dataset folder.
+def open_source(path: str | Path, *, depth_unit_mm: float | None = None, camera: CameraLike | None = None) -> Source:
+    """Opens a depth image (PNG, TIFF, PGM, PFM, EXR), a numpy file, a folder of these, a recording or a dataset folder.
 
-    In a folder of images where some names contain "depth", only those are depth images, and a file of the same name
-    with "color", "colour" or "rgb" in place of "depth" is their registered colour.
+    `folders.choose_frames` says which files of a folder are depth. Whatever else it holds is left out; the attribute
+    `left_out` of the source says what. Names sort with their numbers as numbers.
 
     Args:
         path: File or folder.
         depth_unit_mm: Millimetres per step of whole numbers; recordings and datasets know their own.
-        camera: Intrinsics of the depth pixels where the source has none.
+        camera: Intrinsics of the depth pixels where the source has none: a Camera, (fx, fy, cx, cy), a matrix K.
 
     Raises:
         FrameError: If the path does not exist or holds nothing of the kind.
@@ -203,51 +227,45 @@ def open_source(path: str | Path, *, depth_unit_mm: float | None = None, camera:
     if place.is_dir():
         return _open_folder(place, depth_unit_mm, camera)
     suffix = place.suffix.lower()
-    if suffix in ARRAY_SUFFIXES:
-        return ArrayFile(place, depth_unit_mm, camera)
     if not place.exists():
+        if place.is_symlink():
+            raise FrameError(f"{place} is a link to a file that does not exist; expected a depth image or numpy file.")
         raise FrameError(f"{place} does not exist; expected a depth image, numpy file, folder, recording or dataset.")
-    if suffix not in IMAGE_SUFFIXES:
+    if suffix not in DEPTH_SUFFIXES and content_of(place) not in (Content.DEPTH, Content.COLOUR, Content.GREY):
+        how = how_to_convert(place)
         raise FrameError(
-            f"{place} ends in {suffix or 'nothing'}; expected {', '.join(IMAGE_SUFFIXES + ARRAY_SUFFIXES)} or a "
-            "folder. JPEG and video files cannot hold depth; export 16-bit PNG."
+            f"{place} ends in {suffix or 'nothing'}; expected {', '.join(DEPTH_SUFFIXES)} or a folder. "
+            + (f"It seems to be {how}." if how else "Export 16-bit PNG from the camera's own program.")
         )
-    return ImageFiles([place], [None], depth_unit_mm, camera)
+    if suffix in (".jpg", ".jpeg", ".bmp", ".ppm", ".webp"):
+        raise FrameError(
+            f"{place} ends in {suffix}; expected {', '.join(DEPTH_SUFFIXES)}. It is {how_to_convert(place)}."
+        )
+    if suffix in ARRAY_SUFFIXES:
+        ArrayFile(place)
+    return DepthFiles([place], [None], depth_unit_mm, camera)
 
 
-def _open_folder(folder: Path, depth_unit_mm: float | None, camera: Camera | None) -> Source:
-    if (folder / "recording.json").exists():
+def _open_folder(folder: Path, depth_unit_mm: float | None, camera: CameraLike | None) -> Source:
+    if is_ours(folder / "recording.json", RECORDING_FORMAT):
         return Recording(folder, depth_unit_mm=depth_unit_mm, camera=camera)
-    if (folder / "dataset.json").exists() or (folder / "meta").is_dir():
+    if is_ours(folder / "dataset.json", DATASET_FORMAT) or is_unfinished(folder):
         return DatasetFrames(DatasetReader(folder, depth_unit_mm=depth_unit_mm, camera=camera))
-    files = sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    )
-    if not files and (folder / "depth").is_dir():
-        if (folder / "label").is_dir():
-            return DatasetFrames(DatasetReader(folder, depth_unit_mm=depth_unit_mm, camera=camera))
-        return _open_folder(folder / "depth", depth_unit_mm, camera)
-    if not files:
+    found = choose_frames(folder)
+    if not any(content_of(path) is Content.DEPTH for path in found.files[:1]):
+        below = depth_folder_below(folder)
+        if below is not None:
+            inner = choose_frames(below)
+            if inner.files:
+                beside = colours_beside(inner.files, folder)
+                colours = [own or other for own, other in zip(inner.colours, beside, strict=True)]
+                return DepthFiles(inner.files, colours, depth_unit_mm, camera, inner.left_out)
+    if not found.files:
         raise FrameError(
-            f"{folder} holds no depth images; expected {', '.join(IMAGE_SUFFIXES)} files, a recording (recording.json) "
-            "or a dataset (dataset.json). Check the path; folders inside folders are not searched."
+            f"{folder} holds no depth images; expected {', '.join(DEPTH_SUFFIXES)} files, a recording (recording.json) "
+            "or a dataset (dataset.json). Check the path; folders inside folders are not searched, except depth/."
         )
-    depth_files = [path for path in files if "depth" in path.stem.lower()] or files
-    by_name = {path.stem: path for path in files}
-    colours = [_colour_beside(path, by_name) for path in depth_files]
-    return ImageFiles(depth_files, colours, depth_unit_mm, camera)
-
-
-def _colour_beside(path: Path, by_name: dict[str, Path]) -> Path | None:
-    if "depth" not in path.stem:
-        return None
-    for word in _COLOUR_NAMES:
-        partner = by_name.get(path.stem.replace("depth", word))
-        if partner is not None:
-            return partner
-    return None
+    return DepthFiles(found.files, found.colours, depth_unit_mm, camera, found.left_out)
 
 
 @dataclass(frozen=True)
@@ -266,41 +284,38 @@ class FoundFrame:
     index: int
     origin: Path
 
+    @property
+    def file(self) -> Path:
+        """The file that the frame is read from; the folder for recordings and datasets."""
+        files: Sequence[Path] | None = getattr(self.source, "files", None)
+        return self.origin if files is None else files[self.index]
+
     def load(self) -> Frame:
         """Reads the frame; raises `FrameError` if it is bad, so that a command can go on to the next."""
         return self.source[self.index]
 
 
-class _Unreadable(Sequence[Frame]):
-    """A file that could not be opened: one frame that raises the reason when it is read."""
-
-    def __init__(self, name: str, error: FrameError) -> None:
-        self.names = [name]
-        self._error = error
-
-    def __len__(self) -> int:
-        return 1
-
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
-        raise self._error
-
-
-def _open_or_postpone(path: Path, depth_unit_mm: float | None, camera: Camera | None) -> Source:
+def _open_or_postpone(path: Path, depth_unit_mm: float | None, camera: CameraLike | None) -> Source:
     """The source, or for a damaged numpy file one that raises when read, so that it does not stop the others."""
     try:
         return open_source(path, depth_unit_mm=depth_unit_mm, camera=camera)
-    except FrameError as error:
+    except FrameError:
         if path.is_file() and path.suffix.lower() in ARRAY_SUFFIXES:
-            return _Unreadable(path.stem, error)
+            return DepthFiles([path], [None], depth_unit_mm, camera)
         raise
 
 
+def _short_enough(name: str) -> str:
+    """The name, or a shortened one that still is unique: file names have at most 255 bytes, endings included."""
+    data = os.fsencode(name)
+    if len(data) <= _LONGEST_NAME_BYTES:
+        return name
+    kept = data[: _LONGEST_NAME_BYTES - 9].decode("utf-8", "ignore")
+    return f"{kept}-{zlib.crc32(data):08x}"
+
+
 def find_frames(
-    inputs: Iterable[str | Path], *, depth_unit_mm: float | None = None, camera: Camera | None = None
+    inputs: Iterable[str | Path], *, depth_unit_mm: float | None = None, camera: CameraLike | None = None
 ) -> list[FoundFrame]:
     """All frames of several files and folders, in the order given.
 
@@ -318,10 +333,10 @@ def find_frames(
     for place, source in zip(places, sources, strict=True):
         folder = place.resolve().name if place.is_dir() else place.resolve().parent.name
         for index, name in enumerate(source.names):
-            unique = f"{folder}_{name}" if counts[name] > 1 else name
+            unique = _short_enough(f"{folder}_{name}" if counts[name] > 1 else name)
             number = 2
             while unique in taken:
-                unique = f"{folder}_{name}_{number}"
+                unique = _short_enough(f"{folder}_{name}_{number}")
                 number += 1
             taken.add(unique)
             found.append(FoundFrame(unique, source, index, place))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graspcut.runtime.contract import BackendError
 from graspcut.segmentation.graph import SegmentationGraph
-from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.predictor import Segmenter, inputs_of, labels_of
 from tests.mini_network import mini_network, scene_mm
 
 SIZES = [((48, 64), 240.0), ((41, 57), 240.0), ((97, 131), 480.0), ((47, 61), 365.0), ((20, 24), 120.0)]
@@ -80,7 +80,7 @@ def test_prepared_for_a_size_it_computes_the_same(
     graph: SegmentationGraph, size: tuple[int, int], focal: float
 ) -> None:
     depth = frames(size, 3)
-    settings = {"focal_px": np.array([focal], np.float32)}
+    settings = {"focal_px": np.array([focal], np.float32), "sensitivity": np.ones(1, np.float32)}
     prepared = graph.prepare({"depth_mm": tuple(depth.shape)}, settings, depth.device)
     with torch.no_grad():
         for found, expected in zip(prepared(depth), graph(depth, torch.tensor([focal])), strict=True):
@@ -107,7 +107,7 @@ def test_the_session_computes_what_the_graph_does(graph: SegmentationGraph) -> N
     assert (session.backend, session.device, session.precision, session.parallel_calls) == ("pytorch", "cpu", "fp32", 1)
     for size, focal in (*SIZES, SIZES[0]):
         depth = frames(size)
-        found = session.run({"depth_mm": depth.numpy(), "focal_px": np.array([focal], np.float32)})
+        found = session.run(inputs_of(depth.numpy(), focal))
         with torch.no_grad():
             labels, probabilities = graph(depth, torch.tensor([focal]))
         np.testing.assert_allclose(found["probabilities"], probabilities.numpy(), atol=1e-4)
@@ -130,3 +130,25 @@ def test_what_is_no_number_above_zero_is_no_data(graph: SegmentationGraph) -> No
     with torch.no_grad():
         for found, expected in zip(graph(bad, torch.tensor([240.0])), graph(depth, torch.tensor([240.0])), strict=True):
             assert torch.equal(found, expected)
+
+
+def test_sensitivity_moves_the_labels_and_not_the_probabilities() -> None:
+    graph = SegmentationGraph(mini_network()).eval()
+    depth = torch.from_numpy(scene_mm(48, 64)).unsqueeze(0)
+    focal = torch.tensor([240.0])
+    with torch.no_grad():
+        labels, probabilities = graph(depth, focal)
+        for sensitivity in (1.0, 0.2, 4.0):
+            found, same = graph(depth, focal, torch.tensor([sensitivity]))
+            torch.testing.assert_close(same, probabilities, rtol=0, atol=0)
+            weighted = probabilities * torch.tensor([1 / sensitivity, 1.0, 1.0]).reshape(1, 3, 1, 1)
+            assert torch.equal(found, weighted.argmax(dim=1).to(torch.uint8))
+            assert not found[depth == 0].any()
+            np.testing.assert_array_equal(labels_of(probabilities.numpy(), sensitivity), found.numpy())
+            settings = {"focal_px": np.array([240.0], np.float32), "sensitivity": np.array([sensitivity], np.float32)}
+            prepared = graph.prepare({"depth_mm": tuple(depth.shape)}, settings, torch.device("cpu"))
+            assert torch.equal(prepared(depth)[0], found)
+            if sensitivity == 1.0:
+                assert torch.equal(found, labels)
+            else:
+                assert ((found > 0).sum() > (labels > 0).sum()) == (sensitivity > 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from graspcut.frames.frame import Frame
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.runtime.torch_session import choose_device
-from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.predictor import Segmenter, labels_of
 from graspcut.segmentation.result import Segmentation
 from tests.mini_network import mini_config, mini_network, save_mini_folder
 
@@ -205,3 +206,31 @@ def test_drawing_colours_hand_and_object_differently() -> None:
 def test_result_refuses_arrays_that_do_not_belong_together() -> None:
     with pytest.raises(FrameError, match="do not belong"):
         Segmentation(np.zeros((3, 4), np.uint8), np.zeros((3, 4, 4), np.float32), np.zeros((3, 4), np.float32))
+
+
+def test_sensitivity_is_set_checked_and_kept_when_pickled(tmp_path: Path) -> None:
+    segmenter = Segmenter.load(save_mini_folder(tmp_path / "mini"), device="cpu", backend="pytorch")
+    assert segmenter.sensitivity == 1.0
+    depth = scene(48, 64)
+    found = {}
+    for sensitivity in (0.2, 1.0, 5.0):
+        segmenter.sensitivity = sensitivity
+        result = segmenter(depth)
+        found[sensitivity] = int((result.labels > 0).sum())
+        np.testing.assert_array_equal(result.labels, labels_of(result.probabilities[np.newaxis], sensitivity)[0])
+    assert found[0.2] < found[1.0] < found[5.0]
+    assert pickle.loads(pickle.dumps(segmenter)).sensitivity == 5.0
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="expected a positive number"):
+            segmenter.sensitivity = wrong
+
+
+def test_graphs_of_the_first_version_follow_the_sensitivity_too() -> None:
+    """They have no such input: their labels are made from the probabilities."""
+    segmenter = Segmenter.load(device="cpu", threads=1, backend="onnxruntime")
+    depth = scene(48, 64)
+    segmenter.sensitivity = 0.01
+    strict = segmenter(depth)
+    np.testing.assert_array_equal(strict.labels, labels_of(strict.probabilities[np.newaxis], 0.01)[0])
+    segmenter.sensitivity = 1.0
+    np.testing.assert_array_equal(segmenter(depth).probabilities, strict.probabilities)

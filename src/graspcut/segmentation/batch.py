@@ -76,6 +76,9 @@ def segment_folder(
             f"the focal length is {focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
         )
     settings = {"model": model_name, "depth_unit_mm": depth_unit_mm, "focal_px": focal_px}
+    # None where it changes nothing: folders of earlier versions do not have it.
+    sensitivity = getattr(segmenter, "sensitivity", 1.0)
+    settings["sensitivity"] = None if sensitivity == 1.0 else sensitivity
     job = _SegmentationJob(segmenter, settings, focal_px, overlay)
     return run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress, workers=workers)
 

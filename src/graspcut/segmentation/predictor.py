@@ -3,6 +3,7 @@
     segmenter = Segmenter.load("dense-attention-small")
     result = segmenter(frame)                      # a graspcut Frame, or
     result = segmenter(depth_mm, camera)           # an array in millimetres
+    segmenter.sensitivity = 0.3                    # fewer false hands and objects, and fewer true ones
 
 Frames may have any size. Networks trained at one scale run at that scale and their result is brought back to every
 original pixel (see `nn/working_scale.py`), so the focal length matters: give the camera where it is known.
@@ -12,6 +13,7 @@ Nothing here imports torch unless the PyTorch back end is chosen. Loading, back 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,7 @@ CONTRACT = TaskContract(
     task="segmentation",
     labels=tuple(LABEL_NAMES),
     arrays=(ArraySpec("depth_mm", "float32", ("batch", "height", "width")),),
-    settings=(ArraySpec("focal_px", "float32", (1,)),),
+    settings=(ArraySpec("focal_px", "float32", (1,)), ArraySpec("sensitivity", "float32", (1,))),
     outputs=(
         ArraySpec("labels", "uint8", ("batch", "height", "width")),
         ArraySpec("probabilities", "float32", ("batch", len(LABEL_NAMES), "height", "width")),
@@ -52,6 +54,28 @@ class Segmenter(Predictor):
 
     contract = CONTRACT
     default_model = DEFAULT_MODEL
+    _sensitivity = 1.0
+
+    @property
+    def sensitivity(self) -> float:
+        """What the odds of hand and object against background are multiplied by; 1 takes the likeliest class.
+
+        Above 1 more is found, and more of what is found is false. Probabilities stay as they are.
+
+        Raises:
+            ValueError: when it is set to something else than a positive number.
+        """
+        return self._sensitivity
+
+    @sensitivity.setter
+    def sensitivity(self, value: float) -> None:
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"the sensitivity is {value}, expected a positive number: 1 takes the likeliest class")
+        self._sensitivity = float(value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See `Predictor`; the sensitivity comes along."""
+        return (*super().__reduce__(), {"_sensitivity": self._sensitivity})
 
     @classmethod
     def build_network(cls, config: Mapping[str, Any]) -> nn.Module:
@@ -116,13 +140,21 @@ class Segmenter(Predictor):
                 "size and one camera. Segment them one by one, or sort them into batches."
             )
         depth = checked[0][0][np.newaxis] if len(checked) == 1 else np.stack([depth for depth, _ in checked])
-        found = self.run(inputs_of(depth, focals.pop()))
+        found = self.run(inputs_of(depth, focals.pop(), self.sensitivity))
+        if self.sensitivity != 1.0 and not self._graph_takes_sensitivity:
+            found["labels"] = labels_of(found["probabilities"], self.sensitivity)
         return [
             Segmentation(labels, probability, own_depth, own_camera)
             for labels, probability, (own_depth, own_camera) in zip(
                 found["labels"], found["probabilities"], checked, strict=True
             )
         ]
+
+    @property
+    def _graph_takes_sensitivity(self) -> bool:
+        """Graphs of the first version do not; their labels are then made from the probabilities."""
+        description = getattr(self.session, "description", None)
+        return description is None or "sensitivity" in description.settings
 
     def warm_up(self, size: tuple[int, int], camera: Camera | None = None) -> None:
         """Labels an empty frame, so that the first real one does not wait for an engine to compile.
@@ -135,14 +167,29 @@ class Segmenter(Predictor):
         self(np.zeros((height, width), np.float32), camera)
 
 
-def inputs_of(depth_mm: NDArray[Any], focal_px: float) -> Inputs:
+def labels_of(probabilities: NDArray[np.float32], sensitivity: float = 1.0) -> NDArray[np.uint8]:
+    """Labels (B, H, W) of probabilities (B, 3, H, W), as the graph makes them."""
+    best = probabilities[:, 0] / np.float32(sensitivity)
+    labels = np.zeros(best.shape, np.uint8)
+    for label in range(1, probabilities.shape[1]):
+        np.putmask(labels, probabilities[:, label] > best, label)
+        best = np.maximum(best, probabilities[:, label])
+    return labels
+
+
+def inputs_of(depth_mm: NDArray[Any], focal_px: float, sensitivity: float = 1.0) -> Inputs:
     """The graph's inputs.
 
     Args:
         depth_mm: (B, H, W) millimetres, 0 = no data.
         focal_px: focal length in pixels at this size.
+        sensitivity: see `Segmenter.sensitivity`.
     """
-    return {"depth_mm": depth_mm, "focal_px": np.array([focal_px], dtype=np.float32)}
+    return {
+        "depth_mm": depth_mm,
+        "focal_px": np.array([focal_px], dtype=np.float32),
+        "sensitivity": np.array([sensitivity], dtype=np.float32),
+    }
 
 
 def _depth_and_camera(frame: NDArray[Any] | Frame, camera: Camera | None) -> tuple[NDArray[np.float32], Camera | None]:

@@ -90,12 +90,12 @@ def test_rendered_frames_have_the_scale_of_the_network(width: int | None, size: 
 def test_folders_are_brought_to_the_scale_of_the_network(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
     training = SegmentationTraining(data=(folder,), batch_size=2)
-    (view,) = recipe._views(training, [open_dataset(folder)], 240.0)
+    (view,) = recipe._views(training, recipe._recorded_samples(training, 240.0), 240.0)
     assert isinstance(view.samples, FolderSamples)
     sample = view.samples.sample(0)
     assert sample["depth_mm"].shape == (48, 64)
     assert sample.focal_px == 240.0
-    (whole,) = recipe._views(training, [open_dataset(folder)], None)
+    (whole,) = recipe._views(training, recipe._recorded_samples(training, None), None)
     assert whole.samples.sample(0)["depth_mm"].shape == (96, 128)
 
 
@@ -181,5 +181,5 @@ def test_a_folder_of_several_sizes_trains_and_damaged_frames_are_left_out(
     assert result.finished and result.left_out > 0
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
     assert len(told) == 1 and "3.png" in told[0]
-    views = recipe._views(training, [recipe._reader(folder, training)], 240.0)
+    views = recipe._views(training, recipe._recorded_samples(training, 240.0), 240.0)
     assert sorted(len(view.samples.frames or ()) for view in views) == [1, 3]  # type: ignore[attr-defined]

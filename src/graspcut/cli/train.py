@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -36,7 +37,25 @@ def segmentation(
     """
     from graspcut.segmentation.training import train_segmentation
 
-    return report(train_segmentation(training, run))
+    result = train_segmentation(training, run)
+    code = report(result)
+    if code == 0 and training.is_fine_tuning and result.model_folder is not None:
+        _compare(training, run, result.model_folder)
+    return code
+
+
+def _compare(training: SegmentationTraining, run: RunConfig, model: Path) -> None:
+    """Before and after a fine-tuning, on frames that were held out and on rendered ones."""
+    from graspcut.cli.progress import frame_progress
+    from graspcut.segmentation.fine_tuning import compare, save_comparison
+    from graspcut.segmentation.training import held_out_readers
+
+    assert training.start is not None
+    with frame_progress("comparing") as progress:
+        comparison = compare(training.start, model, held_out_readers(training), threads=run.threads, progress=progress)
+    save_comparison(comparison, run.folder, model)
+    print(comparison.table())
+    print(comparison.verdict)
 
 
 def report(result: RunResult) -> int:

@@ -96,12 +96,30 @@ def mixed_views(
             size = None if (new_height, new_width) == (height, width) else (new_width, new_height)
         share = recorded_share * len(reader) / frames
         views.append(view(FolderSamples(reader, seed, size), share, AugmentationConfig.full()))
+    rest = 1 - recorded_share if readers else 1.0
+    return [*views, *rendered_views(working, share=rest, batch_size=batch_size, seed=seed)]
+
+
+def rendered_views(working: float | None, *, share: float, batch_size: int, seed: int) -> list[View]:
+    """Views of freshly rendered frames, one for each sensor.
+
+    Args:
+        working: focal length in pixels that the network works at.
+        share: weight of all of them together among the views.
+        batch_size: frames in a batch.
+        seed: of the frames.
+    """
     generators = rendered_frames(seed)
-    rest = (1 - recorded_share if readers else 1.0) / len(generators)
-    for generator in generators:
-        samples = RenderedSamples(generator, size=_size(generator.config, working))
-        views.append(view(samples, rest, AugmentationConfig.rendered()))
-    return views
+    return [
+        View(
+            RenderedSamples(generator, size=_size(generator.config, working)),
+            segmentation_target,
+            probability=share / len(generators),
+            batch_size=batch_size,
+            augmentation=AugmentationConfig.rendered(),
+        )
+        for generator in generators
+    ]
 
 
 def _size(config: SynthConfig, working: float | None) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,30 @@ from torch import nn
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
+from graspcut.frames.shards import INDEX_NAME as SHARDS_INDEX
+from graspcut.frames.shards import ShardReader
+from graspcut.frames.splits import frames_of_part, is_split
 from graspcut.nn.working_scale import working_size
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.data import PAPER_AUGMENTATION, segmentation_target
+from graspcut.segmentation.mixing import rendered_views
 from graspcut.segmentation.models import MODEL_NAMES, build_model
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.optimisation import steps_per_epoch
-from graspcut.train.sources import FolderSamples, RenderedSamples
+from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
 from graspcut.train.streams import TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 DEFAULT_QUICK_STEPS = 20_000
 DEFAULT_WHOLE_SHARE = 0.3
+# A network that knows much needs little: a low rate, and averaged weights over about a hundred steps.
+FINE_TUNING_STEPS = 800
+FINE_TUNING_RATE = 3e-4
 _VALIDATION_SEED = 999_983
+_MIXED_SEED = 500_009  # keeps rendered frames beside recorded ones apart from those of other trainings
 
 # Windows around a hand teach more per second than whole frames: (part of width and height, share among windows).
 _WINDOWS = (((0.4, 8 / 15), 0.5), ((0.55, 0.6), 0.5))
@@ -54,14 +63,14 @@ def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunRes
     prepare_run(run)
     model_config, model = build_start(training)
     working_focal: float | None = getattr(getattr(model, "config", None), "working_focal_px", None)
-    readers = [_reader(folder, training) for folder in training.data]
+    recorded = _recorded_samples(training, working_focal)
     data = TrainingData(
-        _views(training, readers, working_focal),
+        _views(training, recorded, working_focal),
         _validation(training, working_focal),
         seed=training.data_seed,
         workers=training.workers,
     )
-    frames = sum(len(reader) for reader in readers)
+    frames = sum(len(samples) for samples in recorded)
     task = SegmentationTask(model_config, task_config(training, frames), model)
     return run_training(task, data, run)
 
@@ -81,6 +90,8 @@ def task_config(training: SegmentationTraining, frames: int) -> TaskConfig:
         contour_part = 1 / 15 if contour_part is None else contour_part
     else:
         config = TaskConfig.quick(DEFAULT_QUICK_STEPS)
+        if training.is_fine_tuning:
+            config = TaskConfig.quick(FINE_TUNING_STEPS, learning_rate=FINE_TUNING_RATE, average_decay=0.99)
         contour_part = 0.1 if contour_part is None else contour_part
     optimisation = {
         name: value
@@ -120,6 +131,13 @@ def _reader(folder: Path, training: SegmentationTraining) -> DatasetReader:
     return reader
 
 
+def held_out_readers(training: SegmentationTraining) -> list[DatasetReader]:
+    """The folders with frames of the user's own that the training did not see."""
+    if training.validation is not None:
+        return [_reader(training.validation, training)]
+    return [_reader(folder, training) for folder in training.data if is_split(folder)]
+
+
 def _size(height: int, width: int, focal_px: float, working_focal: float | None) -> tuple[int, int] | None:
     """(width, height) that brings frames to the scale of the network; None leaves them."""
     if working_focal is None:
@@ -128,8 +146,28 @@ def _size(height: int, width: int, focal_px: float, working_focal: float | None)
     return None if (new_height, new_width) == (height, width) else (new_width, new_height)
 
 
+def _recorded_samples(
+    training: SegmentationTraining, working_focal: float | None
+) -> list[FolderSamples | ShardSamples]:
+    """The training samples of all folders and shards."""
+    found: list[FolderSamples | ShardSamples] = []
+    for folder in training.data:
+        if (folder / SHARDS_INDEX).is_file():
+            shards = ShardReader(folder)
+            height, width = shards.read_depth_and_labels(0)[0].shape
+            size = _size(height, width, focal_length_px(shards.camera(0), width), working_focal)
+            found.append(ShardSamples(shards, training.data_seed, size))
+        else:
+            found += _folder_samples(_reader(folder, training), training.data_seed, working_focal)
+    return found
+
+
 def _folder_samples(
-    reader: DatasetReader, seed: int | None, working_focal: float | None, most: int | None = None
+    reader: DatasetReader,
+    seed: int | None,
+    working_focal: float | None,
+    most: int | None = None,
+    part: str = "train",
 ) -> list[FolderSamples]:
     """Samples of a folder at the scale of the network, one source for each size that its frames then have.
 
@@ -138,9 +176,10 @@ def _folder_samples(
         seed: Of the order; None keeps it.
         working_focal: Focal length of the network; None leaves the frames as they are.
         most: Frames to use at most, the first ones; None uses all.
+        part: Which frames of a folder that has been split.
     """
     found: dict[tuple[int, int], list[int]] = {}
-    for number in range(len(reader) if most is None else min(most, len(reader))):
+    for number in frames_of_part(reader, part)[:most]:
         with contextlib.suppress(FrameError):  # what cannot be read is told and counted when its turn comes
             found.setdefault(reader.depth_size(number), []).append(number)
     if not found:
@@ -173,16 +212,25 @@ def _rendered(
     return RenderedSamples(FrameGenerator(synth, seed), size=size)
 
 
-def _views(training: SegmentationTraining, readers: list[DatasetReader], working_focal: float | None) -> list[View]:
+def _views(
+    training: SegmentationTraining,
+    recorded: Sequence[FolderSamples | ShardSamples],
+    working_focal: float | None,
+) -> list[View]:
     paper = training.preset == "paper"
     batch = training.frames_per_batch
-    if readers:
+    if recorded:
         augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.full()
-        return [
+        views = [
             View(samples, segmentation_target, probability=len(samples), batch_size=batch, augmentation=augmentation)
-            for reader in readers
-            for samples in _folder_samples(reader, training.data_seed, working_focal)
+            for samples in recorded
         ]
+        share = training.share_of_rendered
+        if share == 0:
+            return views
+        weight = share / (1 - share) * sum(len(samples) for samples in recorded)
+        seed = training.data_seed + _MIXED_SEED
+        return [*views, *rendered_views(working_focal, share=weight, batch_size=batch, seed=seed)]
     augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.rendered()
     synth = _synth(training, working_focal, focal_jitter=0.1)
     whole_share = training.whole_share
@@ -210,11 +258,12 @@ def _views(training: SegmentationTraining, readers: list[DatasetReader], working
 def _validation(training: SegmentationTraining, working_focal: float | None) -> list[ValidationPart]:
     if training.validation_count < 1:
         return []
-    if training.validation is not None:
-        reader = _reader(training.validation, training)
+    readers = held_out_readers(training)
+    if readers:
         return [
             ValidationPart(samples, segmentation_target, len(samples))
-            for samples in _folder_samples(reader, None, working_focal, training.validation_count)
+            for reader in readers
+            for samples in _folder_samples(reader, None, working_focal, training.validation_count, "validation")
         ]
     if training.data:
         return []

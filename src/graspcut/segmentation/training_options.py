@@ -28,11 +28,15 @@ class SegmentationTraining:
         preset: "quick", the recipe of the shipped weights, or "paper": the published network, batch size and schedule.
         network: The network; by default that of the preset, "dense-attention-small" or "dense-attention-seg".
         start: Model folder or shipped model to go on from; its network is taken instead of `network`.
-        steps: Batches to train; by default 20,000 for quick, and for paper 140 + 10 epochs. An unfinished or finished
-            run may be made longer by giving more.
+        steps: Batches to train; by default 20,000 for quick, 800 when fine-tuning, and for paper 140 + 10 epochs. An
+            unfinished or finished run may be made longer by giving more.
         batch_size: Frames in a batch; by default 8 for quick, 4 for paper. With several processes, of each.
-        data: Dataset folders; none trains on frames that are rendered as they are needed.
-        validation: Dataset folder for validation; by default rendered frames, or none when training from folders.
+        data: Dataset folders (of one with a split, its part for training) or shards of `graspcut pack`; none trains on
+            frames that are rendered as they are needed.
+        rendered_share: Share of batches with freshly rendered frames beside those of `data`. By default 0.5 when going
+            on from a trained network, which on few recordings forgets everything else, and 0 for a fresh one.
+        validation: Dataset folder for validation (of one with a split, its part for validation); by default the
+            validation parts of `data`, or rendered frames when there is no data.
         validation_count: Frames to validate on.
         depth_unit_mm: Unit of folders that do not say it.
         focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
@@ -43,7 +47,7 @@ class SegmentationTraining:
             for quick and 1 for paper.
         data_seed: Seed of frames and augmentation.
         workers: Processes that prepare batches.
-        learning_rate: Highest learning rate; by default the preset's.
+        learning_rate: Highest learning rate; by default the preset's, and 0.0003 when fine-tuning (`start` and `data`).
         weight_decay: Of convolution weights; by default the preset's.
         class_weights: Weights of background, hand and object in the cross entropy; by default the preset's.
         contour_weight: Weight of the contour loss in the last phase; by default the preset's.
@@ -56,6 +60,7 @@ class SegmentationTraining:
     steps: int | None = None
     batch_size: int | None = None
     data: tuple[Path, ...] = ()
+    rendered_share: float | None = None
     validation: Path | None = None
     validation_count: int = 200
     depth_unit_mm: float | None = None
@@ -73,12 +78,28 @@ class SegmentationTraining:
     contour_part: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("whole_share", "contour_part"):
+        for name in ("whole_share", "contour_part", "rendered_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
+        if self.rendered_share == 1 and self.data:
+            raise ValueError("rendered_share is 1, which leaves nothing of the data; expected less, or no data")
+
+    @property
+    def is_fine_tuning(self) -> bool:
+        """Whether a trained network goes on learning on folders."""
+        return self.start is not None and bool(self.data)
+
+    @property
+    def share_of_rendered(self) -> float:
+        """Share of batches with rendered frames."""
+        if not self.data:
+            return 1.0
+        if self.rendered_share is not None:
+            return self.rendered_share
+        return 0.5 if self.start is not None else 0.0
 
     @property
     def frames_per_batch(self) -> int:

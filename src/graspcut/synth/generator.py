@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
-from graspcut.labels import BACKGROUND
+from graspcut.labels import BACKGROUND, HAND
 from graspcut.synth.kernels.compiling import discard_stale_cache, loop
 from graspcut.synth.rendering import colour_camera as colour_module
+from graspcut.synth.rendering.creases import fill_creases
 from graspcut.synth.rendering.ray_casting import RenderedView, render
 from graspcut.synth.scenes.config import PROFILES, ProfileName
 from graspcut.synth.scenes.rooms import FARTHEST_MM
@@ -185,20 +186,35 @@ _views = _Views()
 
 
 def _fold(
-    rng: np.random.Generator, depth: NDArray[np.float32], surface: NDArray[np.int32], scene: Scene, camera: Camera
+    rng: np.random.Generator,
+    view: RenderedView,
+    relief_mm: dict[int, float],
+    surfaces: int,
+    camera: Camera,
+    size_mm: tuple[float, float] = (12.0, 45.0),
 ) -> None:
-    """Add folds to the depth of cloth and hair, in place: smooth noise, longer in one direction than in the other."""
+    """Add folds to the depth of cloth, hair and skin, in place: smooth noise, longer in one direction.
+
+    Args:
+        rng: Source of all choices.
+        view: What the camera sees.
+        relief_mm: Surfaces with folds, and how deep these are.
+        surfaces: How many surfaces there are.
+        camera: The camera.
+        size_mm: Smallest and largest size of the folds.
+    """
+    depth, surface = view
     height, width = depth.shape
-    relief = np.zeros(len(scene.surfaces.rows), np.float32)
-    for index, relief_mm in scene.surfaces.relief_mm.items():
-        relief[index] = relief_mm
+    relief = np.zeros(surfaces, np.float32)
+    for index, amount_mm in relief_mm.items():
+        relief[index] = amount_mm
     amplitude = relief[surface]
     folded = amplitude > 0.0
     if not folded.any():
         return
-    # Folds are some centimetres wide; their size in pixels follows the distance of the cloth.
+    # Their size in pixels follows the distance of the cloth.
     pixels_per_mm = camera.fx / float(np.median(depth[folded]))
-    cells = [max(2, int(side / max(pixels_per_mm * rng.uniform(12, 45), 2.0))) for side in (height, width)]
+    cells = [max(2, int(side / max(pixels_per_mm * rng.uniform(*size_mm), 2.0))) for side in (height, width)]
     noise = rng.standard_normal((cells[0], cells[1]), dtype=np.float32)
     field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
     depth += np.where(folded, amplitude * np.clip(field, -2.5, 2.5), np.float32(0.0))
@@ -240,9 +256,14 @@ class FrameGenerator:
         self, rng: np.random.Generator, scene: Scene, camera: Camera, sensor: SensorConfig | None, name: str
     ) -> LabelledFrame:
         config = self.config
-        clean, surface = render(scene.geometry, camera, _views.get("depth", camera))
-        _fold(rng, clean, surface, scene, camera)
-        label, instance, part, colours, stripes = scene.surfaces.columns()
+        view = render(scene.geometry, camera, _views.get("depth", camera))
+        clean, surface = view
+        surfaces = scene.surfaces
+        label, instance, part, colours, stripes = surfaces.columns()
+        if surfaces.skin_relief_mm:
+            fill_creases(view, (label == HAND).astype(np.uint8), camera.fx)
+            _fold(rng, view, surfaces.skin_relief_mm, len(label), camera, (3.0, 11.0))
+        _fold(rng, view, surfaces.relief_mm, len(label), camera)
         if sensor is None:
             sensor = _first_sensor(config, rng)
         depth, source = simulate(clean, stripes[surface], camera.fx, sensor, int(rng.integers(2**31)))

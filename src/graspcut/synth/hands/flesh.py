@@ -282,11 +282,20 @@ def hand_flesh(shape: Float64Array, pose: Float64Array, joints_mm: Float64Array)
     return elements
 
 
-def forearm_axis(shape: Float64Array, pose: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Centres (3, 3) and radii (3,) in mm of the forearm at the wrist, half way and at the elbow, in the hand frame."""
+def forearm_spheres(shape: Float64Array, pose: Float64Array) -> Float64Array:
+    """Centres and radii (6, 4) in mm of the forearm's spheres in the hand frame.
+
+    At the wrist, half way and at the elbow, of each first the thumb's side.
+    """
     spheres = np.empty((_PALM_SPHERES, 4))
     _place_forearm_spheres(shape, pose, spheres)
-    return spheres[:6, :3].reshape(3, 2, 3).mean(axis=1), spheres[:6:2, 3].copy()
+    return spheres[:6]
+
+
+def forearm_axis(shape: Float64Array, pose: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Centres (3, 3) and radii (3,) in mm of the forearm at the wrist, half way and at the elbow, in the hand frame."""
+    spheres = forearm_spheres(shape, pose)
+    return spheres[:, :3].reshape(3, 2, 3).mean(axis=1), spheres[::2, 3].copy()
 
 
 def hand_primitives(

@@ -41,6 +41,7 @@ class Grasp:
         hand: Shape, pose and joints in the hand frame.
         rows: The object's primitives in the hand frame, float64 (n, ROW).
         centre_mm: The object's origin in the hand frame, (3,).
+        axis: Where the object's long axis points in the hand frame, (3,).
         touching: How many digits touch the object.
         penetration_mm: Deepest penetration of hand and object.
     """
@@ -48,6 +49,7 @@ class Grasp:
     hand: HandPose
     rows: Float64Array
     centre_mm: Float64Array
+    axis: Float64Array
     touching: int
     penetration_mm: float
 
@@ -73,9 +75,12 @@ def random_rotation(rng: np.random.Generator) -> Float64Array:
     )
 
 
-def _orientation(held: HeldObject, rng: np.random.Generator) -> Float64Array:
+def _orientation(held: HeldObject, rng: np.random.Generator, flush: float) -> Float64Array:
     # Columns: where the object's axes point in the hand frame.
     spin = _rotation_about(1, rng.uniform(0, 2 * np.pi))
+    if flush > 0.0 and rng.random() < flush:  # along the fingers and level with them
+        along = _rotation_about(2, rng.normal(0, 0.12) + (np.pi if rng.random() < 0.5 else 0.0))
+        return np.asarray(_rotation_about(0, rng.normal(0, 0.1)) @ along @ spin)
     choice = rng.random()
     if choice < 0.5:  # across the palm, as one holds a bar
         across = _rotation_about(2, np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.45))
@@ -86,7 +91,9 @@ def _orientation(held: HeldObject, rng: np.random.Generator) -> Float64Array:
     return random_rotation(rng)
 
 
-def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject, attempts: int = 8) -> Grasp | None:
+def sample_grasp(
+    rng: np.random.Generator, shape: Float64Array, held: HeldObject, attempts: int = 8, *, flush: float = 0.0
+) -> Grasp | None:
     """Try to grasp an object with a hand of the given shape.
 
     Args:
@@ -94,6 +101,7 @@ def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject
         shape: (SHAPE_SIZE,) from `kinematics.sample_shape`.
         held: The object.
         attempts: How many placements to try.
+        flush: Share of the placements along the fingers, level with them.
 
     Returns:
         A grasp with two or more touching digits and at most `PENETRATION_LIMIT_MM` penetration, or None.
@@ -110,7 +118,7 @@ def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject
         pose[WRIST] = rng.normal(0, (18, 8))
         pose = np.clip(pose, LOWER_LIMIT, UPPER_LIMIT)
         pinch = rng.random() < (0.75 if held.small else 0.2)
-        rotation = _orientation(held, rng)
+        rotation = _orientation(held, rng, flush)
         grip = np.array([0.0, rng.uniform(held.grip_low_mm, held.grip_high_mm), 0.0])
         if pinch:
             target = np.array([rng.uniform(-5, 28), rng.uniform(70, 110), -160.0]) * size
@@ -137,5 +145,6 @@ def sample_grasp(rng: np.random.Generator, shape: Float64Array, held: HeldObject
         touching, penetration = close_hand(rows, shape, pose, limit, thumbs, *work)
         if touching >= 2 and penetration <= PENETRATION_LIMIT_MM:
             hand = HandPose(shape, pose, forward_kinematics(shape, pose))
-            return Grasp(hand, rows, target - rotation @ grip + shift, int(touching), float(penetration))
+            centre, axis = target - rotation @ grip + shift, rotation[:, 1].copy()
+            return Grasp(hand, rows, centre, axis, int(touching), float(penetration))
     return None

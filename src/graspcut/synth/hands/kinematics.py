@@ -75,10 +75,28 @@ class HandPose:
     joints_mm: Float64Array
 
 
+def sample_varied_shape(rng: np.random.Generator, glove_mm: float = 0.0) -> Float64Array:
+    """Draw a hand shape (SHAPE_SIZE,) of a grown-up, a child or somebody large, thin or thick.
+
+    Args:
+        rng: Source of all choices.
+        glove_mm: Thickness of a glove, which makes every finger thicker.
+    """
+    choice = rng.random()
+    low, high = (0.86, 1.14) if choice < 0.7 else (0.6, 0.86) if choice < 0.9 else (1.1, 1.22)
+    shape = _sample_shape(rng, rng.uniform(low, high), rng.uniform(0.82, 1.24))
+    shape[SHAPE_RADIUS : SHAPE_RADIUS + 20] += glove_mm
+    shape[WRIST_RADIUS] += glove_mm
+    return shape
+
+
 def sample_shape(rng: np.random.Generator) -> Float64Array:
-    """Draw a hand shape (SHAPE_SIZE,): overall size, each bone, palm width and girth vary independently."""
-    size = rng.uniform(0.86, 1.14)
-    girth = size * rng.uniform(0.9, 1.15)
+    """Draw a grown-up's hand shape (SHAPE_SIZE,): overall size, each bone, palm width and girth vary independently."""
+    return _sample_shape(rng, rng.uniform(0.86, 1.14), rng.uniform(0.9, 1.15))
+
+
+def _sample_shape(rng: np.random.Generator, size: float, girth_share: float) -> Float64Array:
+    girth = size * girth_share
     palm = size * rng.uniform(0.92, 1.08)
     shape = np.zeros(SHAPE_SIZE)
     mcp = np.array([[25, 88, 0], [4, 92, 2.5], [-16, 86, 1], [-33, 76, -3]], np.float64)

@@ -7,6 +7,7 @@ The origin is near the middle. Sizes are millimetres, chosen from everyday thing
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,21 @@ from graspcut.synth.objects.kinds_simple import SIMPLE_KINDS
 from graspcut.synth.objects.kinds_soft import SOFT_KINDS
 from graspcut.synth.objects.kinds_tools import TOOL_KINDS
 from graspcut.synth.objects.kinds_vessels import VESSEL_KINDS
+from graspcut.synth.objects.signed_distance import (
+    ARC,
+    BOX,
+    CAPSULE,
+    CENTRE,
+    CONE,
+    CYLINDER,
+    ELLIPSOID,
+    KIND,
+    PARAMETERS,
+    PRISM,
+    ROUNDING,
+    SHEET,
+    TORUS,
+)
 
 __all__ = [
     "CLUTTER_KINDS",
@@ -29,6 +45,7 @@ __all__ = [
     "HeldObject",
     "build_object",
     "draw_kind",
+    "scaled",
     "transform_rows",
 ]
 
@@ -69,6 +86,12 @@ _KIND_DECK: tuple[str, ...] = TRAINING_KINDS + 3 * _COMMON_KINDS + 24 * ("compos
 # What stands on tables. Kept as it was when the tests on unseen kinds were made, so that their frames stay the same.
 CLUTTER_KINDS: tuple[str, ...] = tuple(kind for kind in TRAINING_KINDS if kind != "composite")
 
+_SMALL_MM = 22.0
+# How many of a component's parameters are lengths; an arc's last one is an angle.
+_LENGTHS = {
+    BOX: 3, CYLINDER: 2, CONE: 3, ELLIPSOID: 3, TORUS: 2, CAPSULE: 3, SHEET: 6, PRISM: 2, ARC: 2,
+}  # fmt: skip
+
 # Chance of a bump pattern for objects that are not thin; about a fifth of all objects then have one.
 _BUMP_CHANCE = 0.27
 
@@ -108,6 +131,25 @@ def draw_kind(rng: np.random.Generator, *, held_out: bool = False) -> str:
     """Name of a random kind: a training kind, common things more often, or a held-out kind, all equally likely."""
     deck = HELD_OUT_KINDS if held_out else _KIND_DECK
     return deck[int(rng.integers(len(deck)))]
+
+
+def scaled(held: HeldObject, factor: float) -> HeldObject:
+    """The same object, larger or smaller; one that fits between two finger tips becomes `small`."""
+    rows = held.rows.copy()
+    rows[:, CENTRE : CENTRE + 3] *= factor
+    for kind, count in _LENGTHS.items():
+        rows[rows[:, KIND] == kind, PARAMETERS : PARAMETERS + count] *= factor
+    rows[:, ROUNDING] *= factor
+    return dataclasses.replace(
+        held,
+        rows=rows,
+        bound_mm=held.bound_mm * factor,
+        grip_low_mm=held.grip_low_mm * factor,
+        grip_high_mm=held.grip_high_mm * factor,
+        bump_mm=held.bump_mm * factor,
+        bump_wavelength_mm=held.bump_wavelength_mm * factor,
+        small=held.small or held.bound_mm * factor < _SMALL_MM,
+    )
 
 
 def build_object(kind: str, rng: np.random.Generator) -> HeldObject:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspcut.frames.camera import Camera
+from graspcut.synth.hands import details
 from graspcut.synth.hands.flesh import forearm_axis, hand_primitives
 from graspcut.synth.hands.grasp import Grasp
-from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose
-from graspcut.synth.objects.catalogue import HeldObject, draw_kind, transform_rows
+from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose, sample_shape, sample_varied_shape
+from graspcut.synth.objects.catalogue import HeldObject, build_object, draw_kind, scaled, transform_rows
 from graspcut.synth.objects.signed_distance import ROW
 from graspcut.synth.rendering.culling import OBJECT_COLUMNS
 from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
@@ -100,13 +101,18 @@ class SceneBuilder:
         self, pose: HandPose, grasp: tuple[Grasp, HeldObject] | None, matrix: Float64Array, place: Float64Array
     ) -> None:
         """Add a hand and what it holds by an orthogonal `matrix` (mirroring for right hands) and a translation."""
-        rng = self.rng
+        rng, varied = self.rng, self.profile != "v1"
         right = bool(np.linalg.det(matrix) < 0)
-        base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand")
+        base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand", varied=varied)
         sleeved = rng.random() < self.config.sleeve
         start = rng.uniform(0.02, 0.8) if sleeved else 2.0
-        primitives = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, rng.uniform(2, 14))
-        self.primitives.append(transform_flesh(primitives, matrix, place))
+        thickness = rng.uniform(2, 14)
+        if varied and rng.random() < 0.25:
+            thickness = rng.uniform(10, 32)
+        flesh = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, thickness)
+        if varied:
+            flesh = np.concatenate([flesh, self._details(pose, base)])
+        self.primitives.append(transform_flesh(flesh, matrix, place))
         joints = pose.joints_mm @ matrix.T + place
         shape = pose.shape
         radii = np.concatenate([[shape[WRIST_RADIUS]], shape[SHAPE_RADIUS : SHAPE_RADIUS + 20]])
@@ -124,6 +130,31 @@ class SceneBuilder:
             centre = matrix @ held_grasp.centre_mm + place
             self.add_object(held, transform_rows(held_grasp.rows, matrix, place), centre, first)
             self.guard(centre, held.bound_mm * 0.8)
+
+    def _details(self, pose: HandPose, surface: int) -> Float64Array:
+        """Pads, nails, webs, and sometimes rings and a watch, (n, PRIMITIVE_ROW) in the hand frame."""
+        rows = details.finger_details(pose, surface) + details.palm_details(pose, surface)
+        if self.rng.random() < 0.25:
+            rows += details.rings(self.rng, pose, surface)
+        if self.rng.random() < 0.3:
+            rows += details.watch(self.rng, pose, surface)
+        return np.stack(rows)
+
+    def hand_shape(self) -> Float64Array:
+        """Draw a hand's shape: grown-ups for profile v1, people of all sizes, some in gloves, for others."""
+        rng = self.rng
+        if self.profile == "v1":
+            return sample_shape(rng)
+        return sample_varied_shape(rng, rng.uniform(0.8, 3.5) if rng.random() < 0.15 else 0.0)
+
+    def object_to_hold(self) -> HeldObject:
+        """Draw an object; profiles after v1 make some larger than a hand and some smaller than a finger."""
+        held = build_object(self.kind(), self.rng)
+        if self.profile == "v1":
+            return held
+        choice = self.rng.random()
+        factor = 1.0 if choice < 0.75 else self.rng.uniform(1.3, 2.4) if choice < 0.88 else self.rng.uniform(0.3, 0.65)
+        return held if factor == 1.0 else scaled(held, float(factor))
 
     def clear_of_others(self, centre: Float64Array, radius: float) -> bool:
         """Whether a sphere touches none of the guarded ones."""

@@ -11,13 +11,15 @@ import numpy as np
 from graspcut.synth.hands.flesh import forearm_axis
 from graspcut.synth.hands.free_pose import sample_free_pose
 from graspcut.synth.hands.grasp import Grasp, random_rotation, sample_grasp
-from graspcut.synth.hands.kinematics import sample_shape
 from graspcut.synth.objects.catalogue import HeldObject, build_object, transform_rows
 from graspcut.synth.rendering.primitives import Float64Array
 from graspcut.synth.scenes import background
 from graspcut.synth.scenes.builder import SceneBuilder
 from graspcut.synth.scenes.things import lay_things
 from graspcut.synth.scenes.world import UP, Viewpoint, World, cross, unit
+
+_FLUSH = 0.2  # share of the objects that lie along the fingers, level with them
+_POINTING_AT_THE_CAMERA = 0.1
 
 
 def add_close_up(builder: SceneBuilder) -> None:
@@ -60,15 +62,23 @@ def _orientation(builder: SceneBuilder) -> Float64Array:
     return np.stack([np.cross(y, z), y, z], axis=1)
 
 
+def _pointed(builder: SceneBuilder, axis: Float64Array) -> Float64Array:
+    """Of some orientations the one in which what the hand holds points most at the camera."""
+    mirror = np.diag([-1.0 if builder.rng.random() < 0.5 else 1.0, 1.0, 1.0])
+    candidates = [_orientation(builder) @ mirror for _ in range(10)]
+    return max(candidates, key=lambda matrix: abs(float(matrix[2] @ axis)))
+
+
 def _add_hand(builder: SceneBuilder, other: bool) -> None:
     """Draw and place one hand, holding something or not; a second hand is near the first without touching it."""
     rng = builder.rng
-    shape = sample_shape(rng)
+    shape = builder.hand_shape()
+    flush = 0.0 if builder.profile == "v1" else _FLUSH
     grasp: tuple[Grasp, HeldObject] | None = None
     if rng.random() >= builder.config.hand_only:
         for _ in range(3):
-            held = build_object(builder.kind(), rng)
-            found = sample_grasp(rng, shape, held)
+            held = builder.object_to_hold()
+            found = sample_grasp(rng, shape, held, flush=flush)
             if found is not None:
                 grasp = (found, held)
                 break
@@ -80,6 +90,8 @@ def _add_hand(builder: SceneBuilder, other: bool) -> None:
         matrix = _orientation(builder)
         if rng.random() < 0.5:
             matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
+        if grasp is not None and builder.profile != "v1" and rng.random() < _POINTING_AT_THE_CAMERA:
+            matrix = _pointed(builder, grasp[0].axis)
         if other:
             place = builder.hands[0].joints_mm[9] + rng.normal(0, 1, 3) * np.array([150, 120, 70])
         else:

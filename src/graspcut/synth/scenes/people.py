@@ -19,9 +19,8 @@ from graspcut.synth.hands.kinematics import (
     WRIST,
     WRIST_RADIUS,
     HandPose,
-    sample_shape,
 )
-from graspcut.synth.objects.catalogue import HeldObject, build_object, transform_rows
+from graspcut.synth.objects.catalogue import HeldObject, transform_rows
 from graspcut.synth.objects.settling import fall_mm
 from graspcut.synth.rendering.primitives import Float64Array
 from graspcut.synth.scenes.furniture import rotation_about
@@ -153,11 +152,11 @@ def hand_rotation(
 def _draw_hand(world: World, activity: str) -> tuple[HandPose, tuple[Grasp, HeldObject] | None]:
     """A hand, and what it holds where the activity is "hold"."""
     rng, builder = world.rng, world.builder
-    shape = sample_shape(rng)
+    shape = builder.hand_shape()
     if activity == "hold":
         for _ in range(3):
-            held = build_object(builder.kind(), rng)
-            grasp = sample_grasp(rng, shape, held)
+            held = builder.object_to_hold()
+            grasp = sample_grasp(rng, shape, held, flush=0.12)
             if grasp is not None:
                 return grasp.hand, (grasp, held)
     return sample_free_pose(rng, shape, pointing=activity == "point", relaxed=activity == "rest"), None

@@ -27,11 +27,13 @@ class Surfaces:
         rows: One (label, instance, part, red, green, blue, stripes) a surface.
         instances: The instance table of the frame.
         relief_mm: Surfaces with folds, and how deep these are.
+        skin_relief_mm: The same for skin, whose folds are finer.
     """
 
     rows: list[tuple[float, ...]] = field(default_factory=lambda: [(0.0,) * 7])
     instances: list[Instance] = field(default_factory=list)
     relief_mm: dict[int, float] = field(default_factory=dict)
+    skin_relief_mm: dict[int, float] = field(default_factory=dict)
 
     def add_background(self, colour: NDArray[np.float64], stripes: float = 0.0, relief_mm: float = 0.0) -> int:
         """Add one background surface (RGB 0..255) and return its index; relief: how deep its folds are."""
@@ -40,8 +42,17 @@ class Surfaces:
         self.rows.append((float(BACKGROUND), 0.0, 0.0, *map(float, colour), stripes))
         return len(self.rows) - 1
 
-    def add_hand(self, rng: np.random.Generator, name: str) -> tuple[int, int]:
-        """Add a hand's surfaces: index + part for parts 1..21 and `SLEEVE`. Returns (index, instance id)."""
+    def add_hand(self, rng: np.random.Generator, name: str, *, varied: bool = False) -> tuple[int, int]:
+        """Add a hand's surfaces: index + part for parts 1..21 and `SLEEVE`.
+
+        Args:
+            rng: Source of all choices.
+            name: Of the instance.
+            varied: Skin and cloth take up a projector's stripes as objects do, and skin has folds.
+
+        Returns:
+            (index, instance id).
+        """
         identity = len(self.instances) + 1
         self.instances.append(Instance(identity, HAND, name))
         tone = rng.uniform(0, len(SKIN_TONES) - 1)
@@ -49,12 +60,16 @@ class Surfaces:
         skin = SKIN_TONES[low] + (tone - low) * (SKIN_TONES[min(low + 1, len(SKIN_TONES) - 1)] - SKIN_TONES[low])
         if rng.random() < 0.08:  # gloves and projected light
             skin = rng.uniform(20, 240, 3)
+        # A network that has seen stripes on objects alone tells hands by their lack.
+        stripes = float(rng.uniform(0, 1)) if varied and rng.random() < 0.5 else 0.0
         base = len(self.rows) - 1
+        if varied:
+            self.skin_relief_mm.update(dict.fromkeys(range(base + 1, base + 1 + FOREARM_PART), rng.uniform(0, 0.9)))
         for part in range(1, FOREARM_PART + 1):
-            self.rows.append((float(HAND), float(identity), float(part), *map(float, skin), 0.0))
+            self.rows.append((float(HAND), float(identity), float(part), *map(float, skin), stripes))
         sleeve = rng.uniform(15, 235, 3)
         self.relief_mm[len(self.rows)] = rng.uniform(0, 3.5)
-        self.rows.append((float(HAND), float(identity), float(FOREARM_PART), *map(float, sleeve), 0.0))
+        self.rows.append((float(HAND), float(identity), float(FOREARM_PART), *map(float, sleeve), stripes))
         assert len(self.rows) - 1 == base + SLEEVE
         return base, identity
 

@@ -28,6 +28,8 @@ from graspcut.synth.sensors.presets import draw_preset, sensor_preset
 
 discard_stale_cache(__file__)
 
+_NEAREST_SEEN_MM = 100.0
+
 
 @dataclass(frozen=True)
 class SynthConfig:
@@ -103,9 +105,14 @@ def _draw_sensor(config: SynthConfig, rng: np.random.Generator) -> tuple[Camera,
     """The camera and its errors for one frame (profile v2)."""
     preset = draw_preset(rng, str(config.sensor))
     if not config.vary_sensor:
-        return _camera(preset.camera, config), preset.config
+        return _camera(preset.camera, config), _seeing_from(preset.config)
     camera = _camera(lambda width, height: preset.draw_camera(rng, width, height), config)
-    return camera, preset.draw(rng)
+    return camera, _seeing_from(preset.draw(rng))
+
+
+def _seeing_from(sensor: SensorConfig) -> SensorConfig:
+    """The sensor with a nearest distance: rooms have things that touch the camera, which no camera sees."""
+    return replace(sensor, near_mm=max(sensor.near_mm, _NEAREST_SEEN_MM))
 
 
 def _first_sensor(config: SynthConfig, rng: np.random.Generator) -> SensorConfig:

@@ -14,6 +14,7 @@ from graspcut.synth.scenes.furniture import rotation_about
 from graspcut.synth.scenes.world import UP, World
 
 CLEARANCE_MM = 6.0  # at least so far from hands and from what they hold
+_ATTEMPTS = 4
 
 
 def lay_thing(world: World, spot: Float64Array, held: HeldObject | None = None) -> bool:
@@ -42,8 +43,10 @@ def lay_thing(world: World, spot: Float64Array, held: HeldObject | None = None) 
 
 
 def lay_things(world: World, count: int, spot: Callable[[], Float64Array | None]) -> None:
-    """Put down up to `count` things where `spot` says; a spot may be None."""
+    """Put down up to `count` things where `spot` says, which may be nowhere (None)."""
     for _ in range(count):
-        place = spot()
-        if place is not None:
-            lay_thing(world, place)
+        for _ in range(_ATTEMPTS):
+            place = spot()
+            if place is not None:
+                lay_thing(world, place)
+                break

@@ -15,12 +15,11 @@ from graspcut.pose.training import (
     JointsTraining,
     PartsTraining,
     WeakTraining,
-    load_part_network,
-    predict_parts,
     train_joints,
     train_parts,
     train_weakly,
 )
+from graspcut.pose.training_data import load_part_network, predict_parts
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.scene import SceneConfig
 from graspcut.train.trainer import RunConfig

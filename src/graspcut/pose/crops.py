@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_bytes, write_bytes_atomically
+from graspcut.frames.images import read_bytes
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import FOREARM_PART, JOINT_NAMES
-from graspcut.pose.preprocessing import CUBE_MM, CropGeometry, crop_cube, crop_labels, warp_nearest
+from graspcut.pose.preprocessing import CUBE_MM, CropGeometry, crop_cube, crop_labels, middle_of, warp_nearest
 
 WINDOW_PX = 96
 WINDOW_MM = 400.0
@@ -201,19 +202,6 @@ def hand_windows(
             np.where(mask, depth_mm, np.float32(0)), parts, camera, centre, joints, labelled.joints_visible[row],
             hand.name != "left hand", ARM_WINDOW_MM if arm else WINDOW_MM,
         )  # fmt: skip
-
-
-def middle_of(depth_mm: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera) -> NDArray[np.float64]:
-    """(3,) the middle of a mask's pixels in camera mm: the median column, row and depth of those with depth.
-
-    Raises:
-        ValueError: If none has.
-    """
-    rows, columns = np.nonzero(mask & (depth_mm > 0))
-    if len(rows) == 0:
-        raise ValueError("no pixel of the mask has depth; expected at least one.")
-    pixel = np.array([np.median(columns), np.median(rows)], np.float64)
-    return camera.deproject_pixels(pixel, float(np.median(depth_mm[rows, columns])))
 
 
 def joint_window(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.pose.crops import HandCrops, HandSample, View
-from graspcut.pose.preprocessing import CUBE_MM
+from graspcut.pose.preprocessing import CUBE_MM, LOCATOR_CUBE_MM
 from graspcut.train.description import described
 from graspcut.train.streams import ArrayView, ValidationPart
 
@@ -42,6 +42,7 @@ class ViewConfig:
         mirror: "random" shows every hand as a right and as a left one; "right" shows all as right hands.
         shift_mm: Standard deviation of the cube's centre in each direction.
         cube_deviation: Standard deviation of the logarithm of the cube's edge.
+        cube_mm: Edge of the cube in the middle of its variation.
         forearm: Keep forearm pixels, as frames that `graspcut segment` labels have them.
     """
 
@@ -49,6 +50,7 @@ class ViewConfig:
     mirror: Literal["random", "right"] = "random"
     shift_mm: float = 8.0
     cube_deviation: float = 0.06
+    cube_mm: float = CUBE_MM
     forearm: bool = True
 
     def draw(self, rng: np.random.Generator, right: bool) -> View:
@@ -59,15 +61,16 @@ class ViewConfig:
             shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
             roll_deg=float(turn),
             mirrored=bool(rng.random() < 0.5) if self.mirror == "random" else not right,
-            cube_mm=float(CUBE_MM * np.exp(rng.normal(0, self.cube_deviation))),
+            cube_mm=float(self.cube_mm * np.exp(rng.normal(0, self.cube_deviation))),
         )
 
     def fixed(self, right: bool) -> View:
         """The view for measuring: nothing changed but what `mirror` asks for."""
-        return View(mirrored=self.mirror == "right" and not right)
+        return View(mirrored=self.mirror == "right" and not right, cube_mm=self.cube_mm)
 
 
 ALL_VIEWS = ViewConfig()
+LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)
 # As NYU's frames: right hands, upright, cut out without the arm.
 UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False)
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_json, write_bytes_atomically, write_json_atomically
+from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.pose.metrics import DEFAULT_DISTANCES_MM, JointErrors, joint_errors, joints_from_uvd
 
 TABLE_DISTANCES_MM = (10.0, 20.0, 30.0, 40.0, 60.0, 80.0)

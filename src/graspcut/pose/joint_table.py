@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes, write_bytes_atomically
+from graspcut.frames.images import read_bytes
 from graspcut.labels import JOINT_NAMES
 
 COLUMNS = ("frame", "hand", "handedness", "joint", "x_mm", "y_mm", "z_mm", "confidence", "visible")

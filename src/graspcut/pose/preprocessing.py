@@ -20,6 +20,8 @@ from graspcut.frames.camera import Camera
 CROP_PX = 48
 CUBE_MM = 250.0
 NYU_CUBE_MM = 300.0
+# Around the middle of a mask with a forearm: what the hand is looked for in.
+LOCATOR_CUBE_MM = 640.0
 BACKGROUND_DEPTH = 1.0
 LCN_KERNEL = 9
 LCN_FLOOR = 1e-4
@@ -86,6 +88,19 @@ class CropGeometry:
         crop_px = ((values[..., :2] + 1.0) * self.size_px - 1.0) / 2.0
         pixels = crop_px @ matrix[:, :2].T + matrix[:, 2]
         return self.camera.deproject_pixels(pixels, values[..., 2] * (self.cube_mm / 2) + self.centre_mm[2])
+
+
+def middle_of(depth_mm: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera) -> NDArray[np.float64]:
+    """(3,) the middle of a mask's pixels in camera mm: the median column, row and depth of those with depth.
+
+    Raises:
+        ValueError: If none has.
+    """
+    rows, columns = np.nonzero(mask & (depth_mm > 0))
+    if len(rows) == 0:
+        raise ValueError("no pixel of the mask has depth; expected at least one.")
+    pixel = np.array([np.median(columns), np.median(rows)], np.float64)
+    return camera.deproject_pixels(pixel, float(np.median(depth_mm[rows, columns])))
 
 
 def crop_cube(

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from graspcut.nn.building import build_network, network_config
+from graspcut.pose.models.hand_locator import HandLocator, HandLocatorConfig
 from graspcut.pose.models.joint_network import (
     SeparateJointConfig,
     SeparateJointNetworks,
@@ -17,6 +18,7 @@ from graspcut.pose.models.joint_network import (
 from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
 
 MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "HandLocator": (HandLocator, HandLocatorConfig),
     "PartNetwork": (PartNetwork, PartNetworkConfig),
     "SharedJointNetwork": (SharedJointNetwork, SharedJointConfig),
     "SeparateJointNetworks": (SeparateJointNetworks, SeparateJointConfig),

@@ -1,0 +1,325 @@
+"""From a depth frame and masks of hands to their parts and joints: what users call.
+
+    estimator = graspcut.PoseEstimator.load()
+    poses = estimator(frame, [mask])             # mask: (H, W) bool, hand and forearm, without the held object
+    poses.hands[0].joints_mm                     # (21, 3) millimetres in the camera frame, NaN where absent
+
+`graspcut.scene` finds the masks with `graspcut segment`. Nothing here imports torch unless the PyTorch back end is
+chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame, check_depth
+from graspcut.labels import JOINT_NAMES
+from graspcut.pose.preprocessing import (
+    CROP_PX,
+    CUBE_MM,
+    LOCATOR_CUBE_MM,
+    CropGeometry,
+    crop_cube,
+    middle_of,
+    paste_labels,
+)
+from graspcut.pose.result import HandJoints, HandPoses
+from graspcut.runtime.contract import ArraySpec, TaskContract
+from graspcut.runtime.model_folder import find_model_folder
+from graspcut.runtime.opening import OpenOptions
+from graspcut.runtime.predictor import Inputs, Predictor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_PARTS, DEFAULT_JOINTS, DEFAULT_LOCATOR = "hand-parts", "hand-joints", "hand-locator"
+_JOINTS = len(JOINT_NAMES)
+_CROP = ArraySpec("crop", "float32", ("batch", CROP_PX, CROP_PX))
+_PARTS = ArraySpec("parts", "uint8", ("batch", CROP_PX, CROP_PX))
+# A cube whose centre is farther than this from where the joints say the hand is, is placed again.
+_RECENTRE_MM = 20.0
+
+
+class _PosePredictor(Predictor):
+    """What the three networks have in common: they see crops of 48x48, whatever the frame's size."""
+
+    @classmethod
+    def build_network(cls, config: Mapping[str, Any]) -> nn.Module:
+        """One of `graspcut.pose.models`."""
+        from graspcut.pose.models import build_model
+
+        return build_model(config)
+
+    @classmethod
+    def example(cls, width: int, height: int, batch: int = 1, seed: int = 0) -> Inputs:
+        """Crops of a slope with a ball before it, and parts in stripes; the size of the frame plays no role."""
+        rng = np.random.default_rng(seed)
+        v, u = np.mgrid[-1 : 1 : CROP_PX * 1j, -1 : 1 : CROP_PX * 1j]
+        crops, parts = [], []
+        for _ in range(batch):
+            x, y, radius = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3), rng.uniform(0.4, 0.7)
+            bulge = np.square(radius) - np.square(u - x) - np.square(v - y)
+            crop = np.where(bulge > 0, 0.3 * (u + v) - np.sqrt(np.maximum(bulge, 0)), 1.0)
+            crops.append(np.clip(crop, -0.99, 1.0))
+            parts.append(np.where(bulge > 0, 1 + (9.9 * (u + 1)).astype(int) % 20, 0))
+        inputs: Inputs = {"crop": np.stack(crops).astype(np.float32), "parts": np.stack(parts).astype(np.uint8)}
+        return {spec.name: inputs[spec.name] for spec in cls.contract.inputs}
+
+
+class PartPredictor(_PosePredictor):
+    """Crops to parts, f_s at 24x24."""
+
+    contract = TaskContract(
+        task="pose-parts",
+        labels=None,
+        arrays=(_CROP,),
+        settings=(),
+        outputs=(_PARTS, ArraySpec("certainty", "float32", ("batch", CROP_PX, CROP_PX))),
+    )
+    default_model = DEFAULT_PARTS
+
+    @classmethod
+    def graph(cls, network: nn.Module) -> nn.Module:
+        """See `graspcut.pose.graph.PartGraph`."""
+        from graspcut.pose.graph import PartGraph
+
+        return PartGraph(network)
+
+
+class JointPredictor(_PosePredictor):
+    """Crops and parts to joints, f_r."""
+
+    contract = TaskContract(
+        task="pose-joints",
+        labels=None,
+        arrays=(_CROP, _PARTS),
+        settings=(),
+        outputs=(
+            ArraySpec("joints", "float32", ("batch", _JOINTS, 3)),
+            ArraySpec("confidence", "float32", ("batch", _JOINTS)),
+            ArraySpec("visible", "float32", ("batch", _JOINTS)),
+            ArraySpec("right", "float32", ("batch",)),
+        ),
+    )
+    default_model = DEFAULT_JOINTS
+
+    @classmethod
+    def graph(cls, network: nn.Module) -> nn.Module:
+        """See `graspcut.pose.graph.JointGraph`."""
+        from graspcut.pose.graph import JointGraph
+
+        return JointGraph(network)
+
+
+class LocatorPredictor(_PosePredictor):
+    """Wide crops to the hand's centre."""
+
+    contract = TaskContract(
+        task="pose-locator",
+        labels=None,
+        arrays=(_CROP,),
+        settings=(),
+        outputs=(ArraySpec("centre", "float32", ("batch", 3)),),
+    )
+    default_model = DEFAULT_LOCATOR
+
+    @classmethod
+    def graph(cls, network: nn.Module) -> nn.Module:
+        """See `graspcut.pose.graph.LocatorGraph`."""
+        from graspcut.pose.graph import LocatorGraph
+
+        return LocatorGraph(network)
+
+
+@dataclass(frozen=True)
+class PoseModels:
+    """Which models an estimator runs, by shipped name, model folder or exported file.
+
+    Attributes:
+        parts: The part network.
+        joints: The joint network.
+        locator: The network that finds the hand in a mask with a forearm; "" takes the middle of the mask.
+    """
+
+    parts: str | Path = DEFAULT_PARTS
+    joints: str | Path = DEFAULT_JOINTS
+    locator: str | Path = DEFAULT_LOCATOR
+
+
+class PoseEstimator:
+    """Parts and joints of hands; see the module. Use `load`.
+
+    Args:
+        parts: The part network.
+        joints: The joint network.
+        locator: Finds the hand in a mask; None takes the middle of the mask.
+        least_confidence: Joints below it are absent.
+    """
+
+    def __init__(
+        self,
+        parts: PartPredictor,
+        joints: JointPredictor,
+        locator: LocatorPredictor | None = None,
+        *,
+        least_confidence: float = 0.1,
+    ) -> None:
+        self.parts, self.joints, self.locator = parts, joints, locator
+        self.least_confidence = least_confidence
+
+    @classmethod
+    def load(
+        cls,
+        models: PoseModels | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        *,
+        backend: str = "auto",
+        parallel_calls: int = 1,
+    ) -> Self:
+        """Loads the shipped models, or others. Nothing is downloaded.
+
+        Args:
+            models: Which.
+            device, threads, backend, parallel_calls: See `graspcut.Segmenter.load`.
+
+        Raises:
+            ModelFolderError: If there is no such model or it is damaged.
+            BackendError: If the back end or the device is not there.
+        """
+        models = models or PoseModels()
+        options = OpenOptions(models.parts, device, backend, "auto", threads, parallel_calls)
+        return cls(
+            PartPredictor.open(options),
+            JointPredictor.open(replace(options, model=models.joints)),
+            LocatorPredictor.open(replace(options, model=models.locator)) if str(models.locator) else None,
+        )
+
+    @property
+    def parallel_calls(self) -> int:
+        """How many threads may call at the same time and gain from it."""
+        return min(self.parts.parallel_calls, self.joints.parallel_calls)
+
+    @property
+    def digest(self) -> str:
+        """Of all weights; empty if one is not known."""
+        used = [self.parts, self.joints, *([self.locator] if self.locator else [])]
+        return "+".join(model.digest for model in used) if all(model.digest for model in used) else ""
+
+    @property
+    def description(self) -> str:
+        """What runs, in a few words."""
+        return self.joints.description
+
+    def __call__(
+        self,
+        depth_mm: NDArray[Any] | Frame,
+        masks: Sequence[NDArray[np.bool_]],
+        camera: Camera | None = None,
+    ) -> HandPoses:
+        """Estimates the hands of one frame.
+
+        Args:
+            depth_mm: A Frame, or (H, W) uint16 or float millimetres, 0 = no data.
+            masks: One (H, W) bool a hand: its pixels, forearm too, without what it holds.
+            camera: Its camera; None takes the Frame's own, and if there is none a focal length of 0.745 times the
+                width.
+
+        Returns:
+            One hand a mask that has any pixel with depth, and the parts of all.
+
+        Raises:
+            FrameError: If the array is no depth image in millimetres, or the camera or a mask has another size.
+        """
+        if isinstance(depth_mm, Frame):
+            depth, camera = depth_mm.depth_mm, depth_mm.camera if camera is None else camera
+        else:
+            depth = check_depth(np.asarray(depth_mm), 1.0)
+        if camera is None:
+            focal = focal_length_px(None, depth.shape[1])
+            camera = Camera.from_focal_length(depth.shape[1], depth.shape[0], focal)
+        parts = np.zeros(depth.shape, np.uint8)
+        hands = []
+        for mask in masks:
+            if mask.shape != depth.shape or (camera.height, camera.width) != depth.shape:
+                raise FrameError(
+                    f"a mask of {mask.shape} and a camera of {camera.width}x{camera.height} came for a frame of "
+                    f"{depth.shape} (height, width); expected the same size."
+                )
+            inside = np.asarray(mask, bool) & (depth > 0)
+            if inside.any():
+                hand, own = self._hand(depth, inside, camera)
+                hands.append(hand)
+                parts = np.where(own > 0, own, parts)
+        return HandPoses(tuple(hands), parts, depth, camera)
+
+    def _hand(
+        self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera
+    ) -> tuple[HandJoints, NDArray[np.uint8]]:
+        geometry = CropGeometry(camera, self._centre(depth, mask, camera), CUBE_MM)
+        parts, found = self._run(depth, mask, geometry)
+        centre = geometry.to_camera(found["joints"][0, JOINT_NAMES.index("middle_mcp")])
+        if np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM and centre[2] > 0:
+            again = replace(geometry, centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])))
+            second = self._run(depth, mask, again)
+            # The better of two places is the one whose joints are surer.
+            if second[1]["confidence"].mean() >= found["confidence"].mean():
+                geometry, (parts, found) = again, second
+        joints = geometry.to_camera(found["joints"][0]).astype(np.float32)
+        confidence = np.asarray(found["confidence"][0], np.float32)
+        pixels = camera.project(joints)
+        with np.errstate(invalid="ignore"):
+            inside = ((pixels >= -0.5) & (pixels < np.array([camera.width, camera.height]) - 0.5)).all(axis=1)
+        absent = ~inside | (confidence < self.least_confidence)
+        joints[absent] = np.nan
+        confidence = np.where(absent, np.float32(0), confidence)
+        visible = np.asarray((found["visible"][0] >= 0.5) & ~absent)
+        hand = HandJoints(joints, confidence, visible, float(found["right"][0]))
+        return hand, paste_labels(parts, geometry, mask, depth.shape)
+
+    def _centre(
+        self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera
+    ) -> tuple[float, float, float]:
+        middle = middle_of(depth, mask, camera)
+        if self.locator is not None:
+            wide = CropGeometry(camera, _triple(middle), LOCATOR_CUBE_MM)
+            found = self.locator.run({"crop": crop_cube(depth, wide, mask)[None]})["centre"][0]
+            moved = wide.to_camera(found)
+            if np.isfinite(moved).all() and moved[2] > 0:
+                middle = moved
+        return _triple(middle)
+
+    def _run(
+        self, depth: NDArray[np.float32], mask: NDArray[np.bool_], geometry: CropGeometry
+    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
+        crop = crop_cube(depth, geometry, mask)
+        parts = self.parts.run({"crop": crop[None]})["parts"]
+        return parts[0], self.joints.run({"crop": crop[None], "parts": parts})
+
+    def warm_up(self) -> None:
+        """Runs every network once, so that the first frame does not wait for an engine to compile."""
+        for model in (self.parts, self.joints, self.locator):
+            if model is not None:
+                model.warm_up((CROP_PX, CROP_PX))
+
+
+def models_are_shipped() -> bool:
+    """Whether the package brings the three default models."""
+    try:
+        for name in (DEFAULT_PARTS, DEFAULT_JOINTS, DEFAULT_LOCATOR):
+            find_model_folder(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _triple(point: NDArray[np.floating]) -> tuple[float, float, float]:
+    return float(point[0]), float(point[1]), float(point[2])

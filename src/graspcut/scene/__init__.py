@@ -1,0 +1,1 @@
+"""Methods joined: one takes what another found. Here, and nowhere below, two methods meet."""

@@ -1,0 +1,99 @@
+"""From the labels of `graspcut segment` to one mask a hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera
+from graspcut.labels import HAND
+
+
+@dataclass(frozen=True)
+class HandMaskConfig:
+    """Which pieces of the hand's label are hands.
+
+    Attributes:
+        least_area_mm2: Smallest hand, as seen by the camera; an open hand has some 12,000.
+        whole_area_mm2: Pieces at least as large are hands of their own. Smaller ones, such as fingers behind what is held,
+            belong to the nearest of those.
+        reach_mm: How far from it such a piece may be.
+        jump_mm: Neighbouring pixels that differ more in depth belong to different pieces.
+    """
+
+    least_area_mm2: float = 900.0
+    whole_area_mm2: float = 3500.0
+    reach_mm: float = 130.0
+    jump_mm: float = 60.0
+
+
+def find_hand_masks(
+    labels: NDArray[np.uint8], depth_mm: NDArray[np.float32], camera: Camera, config: HandMaskConfig | None = None
+) -> list[NDArray[np.bool_]]:
+    """Masks of the hands of a frame, the largest first.
+
+    Args:
+        labels: (H, W) uint8 of `graspcut segment`; object pixels are in no mask.
+        depth_mm: (H, W) millimetres, 0 = no data.
+        camera: Of the frame.
+        config: Which pieces count.
+
+    Returns:
+        (H, W) bool each. Pieces of one hand that what it holds cuts apart are in one mask.
+    """
+    config = config or HandMaskConfig()
+    hand = (labels == HAND) & (depth_mm > 0)
+    if not hand.any():
+        return []
+    pieces = _pieces(hand, depth_mm, config.jump_mm)
+    count = int(pieces.max())
+    ids = pieces[hand]
+    depth = depth_mm[hand].astype(np.float64)
+    areas = np.bincount(ids, weights=np.square(depth) / (camera.fx * camera.fy), minlength=count + 1)
+    points = camera.deproject_pixels(np.argwhere(hand)[:, ::-1], depth)
+    order = [int(piece) for piece in np.argsort(-areas[1:], kind="stable") + 1 if areas[piece] > 0]
+    hands: list[list[int]] = []
+    for piece in order:
+        own = _thinned(points[ids == piece])
+        near = [_gap(own, np.concatenate([_thinned(points[ids == other]) for other in group])) for group in hands]
+        if hands and areas[piece] < config.whole_area_mm2 and min(near) <= config.reach_mm:
+            hands[int(np.argmin(near))].append(piece)
+        elif areas[piece] >= config.least_area_mm2:
+            hands.append([piece])
+    return [np.isin(pieces, group) & hand for group in hands]
+
+
+def _pieces(hand: NDArray[np.bool_], depth_mm: NDArray[np.float32], jump_mm: float) -> NDArray[np.int32]:
+    """Connected pieces, cut where the depth jumps; pixels on a cut join the piece beside them."""
+    span = np.zeros(hand.shape, np.float32)
+    for axis in (0, 1):
+        step = np.abs(np.diff(depth_mm, axis=axis))
+        both = np.take(hand, range(1, hand.shape[axis]), axis) & np.take(hand, range(hand.shape[axis] - 1), axis)
+        step = np.where(both, step, 0)
+        first = [slice(None), slice(None)]
+        first[axis] = slice(0, -1)
+        # The farther side of a jump is cut: the nearer one keeps its outline.
+        span[tuple(first)] = np.maximum(span[tuple(first)], step)
+    inner = hand & (span <= jump_mm)
+    _, pieces = cv2.connectedComponents(inner.astype(np.uint8), connectivity=8)
+    pieces = np.asarray(pieces, np.int32)
+    lost = hand & (pieces == 0)
+    if lost.any():
+        spread = cv2.dilate(pieces.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+        pieces = np.where(lost, spread, pieces)
+        lost = hand & (pieces == 0)
+        _, rest = cv2.connectedComponents(lost.astype(np.uint8), connectivity=8)
+        pieces = np.where(lost, rest + int(pieces.max()), pieces).astype(np.int32)
+    return pieces
+
+
+def _thinned(points: NDArray[np.float64], most: int = 60) -> NDArray[np.float64]:
+    return points[:: max(1, len(points) // most)]
+
+
+def _gap(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Least distance of two sets of points, mm."""
+    return float(np.sqrt(np.square(first[:, None] - second[None]).sum(axis=2).min()))

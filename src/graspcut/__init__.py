@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graspcut.frames.recording import Recording, RecordingWriter
     from graspcut.frames.sources import open_source
     from graspcut.instances.predictor import InstanceProposer
+    from graspcut.pose.predictor import PoseEstimator
     from graspcut.segmentation.predictor import Segmenter
     from graspcut.segmentation.result import Segmentation
     from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -39,6 +40,7 @@ __all__ = [
     "FrameGenerator",
     "InstanceProposer",
     "LabelledFrame",
+    "PoseEstimator",
     "Recording",
     "RecordingWriter",
     "Segmentation",
@@ -57,6 +59,7 @@ _HOMES = {
     "FrameGenerator": "synth.generator",
     "InstanceProposer": "instances.predictor",
     "LabelledFrame": "frames.labelled",
+    "PoseEstimator": "pose.predictor",
     "Recording": "frames.recording",
     "RecordingWriter": "frames.recording",
     "Segmentation": "segmentation.result",

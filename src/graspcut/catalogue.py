@@ -16,8 +16,11 @@ from graspcut.runtime.opening import OpenOptions, open_graph_file, reader_of
 METHODS = {
     "segmentation": "graspcut.segmentation.method",
     "instances": "graspcut.instances.method",
+    "pose-parts": "graspcut.pose.method:PARTS",
+    "pose-joints": "graspcut.pose.method:JOINTS",
+    "pose-locator": "graspcut.pose.method:LOCATOR",
 }
-"""Task -> module whose METHOD is the method."""
+"""Task -> module whose METHOD is the method, or "module:NAME" where it has several."""
 
 DEFAULT_TASK = "segmentation"
 
@@ -30,7 +33,8 @@ def method_of(task: str) -> Method:
     """
     if task not in METHODS:
         raise BackendError(f"unknown task {task!r}: this version of graspcut has {', '.join(METHODS)}")
-    method: Method = importlib.import_module(METHODS[task]).METHOD
+    module, _, name = METHODS[task].partition(":")
+    method: Method = getattr(importlib.import_module(module), name or "METHOD")
     return method
 
 

@@ -79,6 +79,17 @@ VERBS = (
         "graspcut foreground photo.png alpha.png --out foreground.png --separate",
     ),
     Verb(
+        "pose",
+        "Segment",
+        "pose:pose",
+        "Find the parts and the 21 joints of every hand in depth files, folders or recordings.\n\n"
+        "Writes NAME_parts.png (1..20 hand parts, 21 forearm), NAME_joints.json (millimetres in the camera frame; "
+        "absent joints are null), overlay/NAME.png, joints.csv for the whole input, and summary.json. A stopped "
+        "command continues; a bad file is reported, the others are done, and the exit code is 1.",
+        "graspcut pose my-recording --out joints\n"
+        "graspcut pose depth/*.png --depth-unit-mm 1 --focal-px 475 --out joints",
+    ),
+    Verb(
         "synth",
         "Make data",
         "synth:APP",

@@ -267,8 +267,9 @@ class PoseEstimator:
         geometry = CropGeometry(camera, self._centre(depth, mask, camera), CUBE_MM)
         parts, found = self._run(depth, mask, geometry)
         centre = geometry.to_camera(found["joints"][0, JOINT_NAMES.index("middle_mcp")])
-        if np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM and centre[2] > 0:
-            again = replace(geometry, centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])))
+        far = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
+        if far and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
+            again = replace(geometry, centre_mm=_triple(centre))
             second = self._run(depth, mask, again)
             # The better of two places is the one whose joints are surer.
             if second[1]["confidence"].mean() >= found["confidence"].mean():
@@ -293,7 +294,7 @@ class PoseEstimator:
             wide = CropGeometry(camera, _triple(middle), LOCATOR_CUBE_MM)
             found = self.locator.run({"crop": crop_cube(depth, wide, mask)[None]})["centre"][0]
             moved = wide.to_camera(found)
-            if np.isfinite(moved).all() and moved[2] > 0:
+            if _holds_hand(depth, mask, camera, moved, middle):
                 middle = moved
         return _triple(middle)
 
@@ -309,6 +310,20 @@ class PoseEstimator:
         for model in (self.parts, self.joints, self.locator):
             if model is not None:
                 model.warm_up((CROP_PX, CROP_PX))
+
+
+def _holds_hand(
+    depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera, centre: NDArray[np.floating],
+    instead_of: NDArray[np.floating],
+) -> bool:  # fmt: skip
+    """Whether a cube at `centre` holds a fair part of what one at `instead_of` holds: it has not left the hand."""
+    if not np.isfinite(centre).all() or centre[2] <= 0:
+        return False
+    counts = [
+        int((crop_cube(depth, CropGeometry(camera, _triple(place), CUBE_MM), mask) < 1.0).sum())
+        for place in (centre, instead_of)
+    ]
+    return counts[0] >= max(40, 0.3 * counts[1])
 
 
 def models_are_shipped() -> bool:

@@ -1,6 +1,7 @@
 """The one-euro filter (Casiez, Roussel and Vogel 2012) over the joints of a recording.
 
-A low-pass whose cut-off rises with speed: a hand at rest does not tremble, a fast one is not late. Absent joints stay absent.
+A low-pass whose cut-off rises with speed: a hand at rest does not tremble, a fast one is not late. Absent joints stay
+absent.
 """
 
 from __future__ import annotations
@@ -108,10 +109,8 @@ def smooth_hands(
             centre = _centre(hand)
             distances = [float(np.linalg.norm(centre - place)) for place, _ in free]
             best = int(np.argmin(distances)) if distances else -1
-            if best >= 0 and distances[best] <= config.reach_mm:
-                one_euro = free.pop(best)[1]
-            else:
-                one_euro = OneEuroFilter(config)
+            known = best >= 0 and distances[best] <= config.reach_mm
+            one_euro = free.pop(best)[1] if known else OneEuroFilter(config)
             joints = one_euro(hand.joints_mm, time_s)
             kept.append((centre, one_euro))
             filtered.append(dataclasses.replace(hand, joints_mm=joints.astype(np.float32)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,8 @@ class HandMaskConfig:
 
     Attributes:
         least_area_mm2: Smallest hand, as seen by the camera; an open hand has some 12,000.
-        whole_area_mm2: Pieces at least as large are hands of their own. Smaller ones, such as fingers behind what is held,
-            belong to the nearest of those.
+        whole_area_mm2: Pieces at least as large are hands of their own. Smaller ones, such as fingers behind what is
+            held, belong to the nearest of those.
         reach_mm: How far from it such a piece may be.
         jump_mm: Neighbouring pixels that differ more in depth belong to different pieces.
     """
@@ -78,8 +79,7 @@ def _pieces(hand: NDArray[np.bool_], depth_mm: NDArray[np.float32], jump_mm: flo
         # The farther side of a jump is cut: the nearer one keeps its outline.
         span[tuple(first)] = np.maximum(span[tuple(first)], step)
     inner = hand & (span <= jump_mm)
-    _, pieces = cv2.connectedComponents(inner.astype(np.uint8), connectivity=8)
-    pieces = np.asarray(pieces, np.int32)
+    pieces: NDArray[Any] = np.asarray(cv2.connectedComponents(inner.astype(np.uint8), connectivity=8)[1])
     lost = hand & (pieces == 0)
     if lost.any():
         spread = cv2.dilate(pieces.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
@@ -87,7 +87,7 @@ def _pieces(hand: NDArray[np.bool_], depth_mm: NDArray[np.float32], jump_mm: flo
         lost = hand & (pieces == 0)
         _, rest = cv2.connectedComponents(lost.astype(np.uint8), connectivity=8)
         pieces = np.where(lost, rest + int(pieces.max()), pieces).astype(np.int32)
-    return pieces
+    return np.asarray(pieces, np.int32)
 
 
 def _thinned(points: NDArray[np.float64], most: int = 60) -> NDArray[np.float64]:

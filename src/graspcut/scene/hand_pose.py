@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
-from graspcut.frames.json_files import encode_json, read_json, write_json_atomically
+from graspcut.frames.json_files import json_bytes, read_json
 from graspcut.pose.joint_table import HandRow, write_joint_table
 from graspcut.pose.result import HandJoints, HandPoses
 from graspcut.pose.smoothing import OneEuroConfig, smooth_hands
@@ -59,7 +59,7 @@ class HandPosePipeline:
 
     segmenter: Segments
     estimator: EstimatesPose
-    masks: HandMaskConfig = HandMaskConfig()
+    masks: HandMaskConfig = field(default_factory=HandMaskConfig)
 
     def __call__(self, frame: Frame, focal_px: float | None = None) -> HandPoses:
         """All hands of a frame.
@@ -100,8 +100,8 @@ def pose_folder(
         model_name: Recorded in summary.json; a folder takes the results of one set of models only.
         focal_px: Focal length for frames whose source has no camera.
         overlay: Write a picture of each result too.
-        smooth: Filter the joints of joints.csv over time, frames in the order of their names; the frames' own files keep
-            what was measured.
+        smooth: Filter the joints of joints.csv over time, frames in the order of their names; the frames' own files
+            keep what was measured.
 
     Raises:
         FrameError: See `run_over_frames`.
@@ -149,7 +149,7 @@ class _PoseJob:
         if self.overlay:
             files[f"{OVERLAY_FOLDER}/{name}.png"] = encode_image(poses.draw(), ".png")
         files[f"{name}_parts.png"] = encode_image(poses.parts, ".png")
-        files[f"{name}_joints.json"] = encode_json(values)
+        files[f"{name}_joints.json"] = json_bytes(values)
         return FrameResult(files, _row(values))
 
     def reread(self, name: str, folder: Path) -> dict[str, Any]:
@@ -181,7 +181,14 @@ def _write_table(report: FolderReport, smooth: OneEuroConfig | None) -> None:
         seconds = known if len(known) == len(times) else [index / smooth.frames_per_s for index in range(len(times))]
         frames = smooth_hands(frames, seconds, smooth)
     rows = [
-        HandRow(name, number, hand.handedness, hand.joints_mm.astype(np.float64), hand.confidence, hand.visible)
+        HandRow(
+            name,
+            number,
+            hand.handedness,
+            hand.joints_mm.astype(np.float64),
+            hand.confidence.astype(np.float64),
+            hand.visible,
+        )
         for name, hands in zip(names, frames, strict=True)
         for number, hand in enumerate(hands)
     ]

@@ -77,3 +77,19 @@ def test_predictions_against_labels(plain_folder: Path, tmp_path: Path, capsys: 
 def test_evaluate_wants_one_way_of_saying_it(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("evaluate", "segmentation", *arguments) == 2
     assert "--predictions together with --labels" in capsys.readouterr().err
+
+
+def test_evaluate_goes_on_past_bad_frames_and_looks_at_its_file_first(
+    plain_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("evaluate", "segmentation", "--predictions", plain_folder / "label", "--labels", plain_folder / "label")
+    assert run(*command, "--save", tmp_path) == 1
+    assert f"--save {tmp_path} is a folder" in capsys.readouterr().err
+    assert run(*command, "--save", plain_folder / "label" / "0.png" / "scores.json") == 1
+    assert "0.png is a file" in capsys.readouterr().err
+    (plain_folder / "label" / "1.png").write_bytes(b"no picture")
+    saved = tmp_path / "new" / "scores.json"
+    assert run(*command, "--save", saved) == 1
+    shown = capsys.readouterr()
+    assert "2 images" in shown.out and "1.png" in shown.err and "Traceback" not in shown.err
+    assert [name for name, _ in json.loads(saved.read_text())["failures"]] == ["1.png"]

@@ -70,8 +70,9 @@ def test_folders_score_like_the_model(dataset: DatasetReader, tmp_path: Path) ->
     with pytest.raises(FrameError, match=r"lacks 1 of 4 label maps \(first: 000002\.png\)"):
         evaluate_predictions(predictions, dataset.directory)
     write_image_atomically(predictions / "000002.png", np.zeros((5, 5), np.uint8))
-    with pytest.raises(FrameError, match=r"000002\.png"):
-        evaluate_predictions(predictions, dataset.directory)
+    found = evaluate_predictions(predictions, dataset.directory)
+    assert found.images == 3 and [name for name, _ in found.failures] == ["000002.png"]
+    assert "(5, 5)" in found.failures[0][1]
 
 
 def test_report_as_text_and_json(dataset: DatasetReader, tmp_path: Path) -> None:
@@ -85,3 +86,17 @@ def test_report_as_text_and_json(dataset: DatasetReader, tmp_path: Path) -> None
     bins = stored["object_by_size"]
     assert [entry["images"] for entry in bins] == [0, 0, 0, 4]  # 100 of 768 pixels are 10,000 of 320x240
     assert bins[0]["iou"] is None and bins[3]["high_px"] is None
+
+
+def test_bad_frames_are_failures_and_the_others_count(dataset: DatasetReader) -> None:
+    label = dataset.directory / "label" / "000001.png"
+    label.write_bytes(label.read_bytes()[:40])
+    report = evaluate_model(threshold, dataset)
+    assert report.images == 3 and [name for name, _ in report.failures] == ["000001"]
+    assert report.to_dict()["failures"] == [list(report.failures[0])]
+
+    def refuse(depth_mm: object, camera: object = None, /) -> LabelMap:
+        raise ValueError("no such frame")
+
+    with pytest.raises(FrameError, match=r"none of 4 frames could be used; the first: 000000: no such frame"):
+        evaluate_model(refuse, dataset)

@@ -6,9 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from graspcut.cli.terminal import INTERRUPTED, forgiving_streams, second_interrupt_ends
+
+__all__ = ["FAILURE", "INTERRUPTED", "WRONG_USAGE", "UsageError", "main"]
+
 FAILURE = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
 
 _EXTRAS = {
     "torch": "train",
@@ -34,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows `graspcut`; by default those of this process.
     """
+    with forgiving_streams(), second_interrupt_ends():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     from graspcut.cli.verbs import build_app
 
     app = build_app()

@@ -27,7 +27,7 @@ def segmentation(
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
-) -> None:
+) -> int:
     """Prints and saves the scores.
 
     Args:
@@ -44,12 +44,14 @@ def segmentation(
         precision: auto takes what the model ships for the engine.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.cli.saving import check_save, print_failures
     from graspcut.frames.dataset import open_dataset
     from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise UsageError("give either DATASET (and --model), or --predictions together with --labels")
+    check_save(save)
     with frame_progress("evaluating") as progress:
         if predictions is not None and labels is not None:
             report = evaluate_predictions(predictions, labels, progress=progress)
@@ -60,9 +62,13 @@ def segmentation(
                 valid_pixels_only=valid_pixels_only,
                 progress=progress,
             )
-    print(report.table())
     report.save(save)
+    print(report.table())
     print(f"\nsaved: {save}")
+    if not report.failures:
+        return 0
+    print_failures(report.failures)
+    return 1
 
 
 def pose(
@@ -82,12 +88,17 @@ def pose(
         save: File for all numbers.
         plot: Picture (.png or .svg) of the fraction of frames with all joints within a distance.
     """
+    from graspcut.cli.saving import check_save
     from graspcut.pose.evaluation import evaluate_joint_files, find_camera
 
+    check_save(save)
+    if plot is not None:
+        check_save(plot, "--plot")
     report = evaluate_joint_files(predictions, groundtruth, find_camera(camera))
-    print(report.table())
     report.save(save)
-    print(f"\nsaved: {save}")
     if plot is not None:
         report.plot(plot)
+    print(report.table())
+    print(f"\nsaved: {save}")
+    if plot is not None:
         print(f"saved: {plot}")

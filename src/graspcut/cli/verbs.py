@@ -307,6 +307,7 @@ def build_app() -> App:
         name="graspcut",
         help="Cuts hands and the objects they hold out of depth frames.",
         version=__version__,
+        suppress_keyboard_interrupt=False,
         help_format="plaintext",
         help_epilogue="Every verb explains itself and has an example: graspcut segment --help",
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class EvaluationReport:
         per_image: Table 2 as means over images.
         boundary: F1 of the boundaries.
         object_by_size: object IoU by visible object size.
+        failures: (name, message) of frames that could not be used; they are in no score.
     """
 
     title: str
@@ -51,6 +53,7 @@ class EvaluationReport:
     per_image: TableScores
     boundary: BoundaryScores
     object_by_size: tuple[SizeScore, ...]
+    failures: tuple[tuple[str, str], ...] = ()
 
     def table(self) -> str:
         """The scores as text, in percent."""
@@ -103,6 +106,15 @@ class Evaluation:
         self.valid_pixels_only = valid_pixels_only
         self.confusion = ConfusionCounts()
         self.boundary = BoundaryCounts(boundary_tolerance_px)
+        self.failures: list[tuple[str, str]] = []
+
+    @contextmanager
+    def frame(self, name: str) -> Iterator[None]:
+        """A frame that is bad is a failure of the report, not the end of it."""
+        try:
+            yield
+        except ValueError as error:  # a `FrameError`, or what the metrics say of such labels
+            self.failures.append((name, str(error)))
 
     def add(
         self, labels: NDArray[np.uint8], predicted: NDArray[np.uint8], depth_mm: NDArray[np.float32] | None = None
@@ -127,7 +139,16 @@ class Evaluation:
         self.boundary.add(labels, predicted)
 
     def report(self, title: str) -> EvaluationReport:
-        """The scores of everything added so far."""
+        """The scores of everything added so far.
+
+        Raises:
+            FrameError: if there were only failures.
+        """
+        if self.failures and not len(self.confusion):
+            raise FrameError(
+                f"none of {len(self.failures)} frames could be used; the first: {self.failures[0][0]}: "
+                f"{self.failures[0][1]}"
+            )
         return EvaluationReport(
             title=title,
             images=len(self.confusion),
@@ -136,6 +157,7 @@ class Evaluation:
             per_image=self.confusion.per_image_scores(),
             boundary=self.boundary.scores(),
             object_by_size=self.confusion.object_iou_by_size(),
+            failures=tuple(self.failures),
         )
 
 
@@ -156,13 +178,17 @@ def evaluate_model(
         boundary_tolerance_px: distance at which a boundary pixel counts as found.
         progress: called with (frames done, frames in all).
 
+    Returns:
+        the scores; damaged frames are among its failures.
+
     Raises:
-        FrameError: if a frame is damaged.
+        FrameError: if no frame can be used.
     """
     evaluation = Evaluation(valid_pixels_only=valid_pixels_only, boundary_tolerance_px=boundary_tolerance_px)
     for index in range(len(dataset)):
-        depth, labels = dataset.read_depth_and_labels(index)
-        evaluation.add(labels, segmenter(depth, dataset.camera(index)).labels, depth)
+        with evaluation.frame(dataset.names[index]):
+            depth, labels = dataset.read_depth_and_labels(index)
+            evaluation.add(labels, segmenter(depth, dataset.camera(index)).labels, depth)
         if progress is not None:
             progress(index + 1, len(dataset))
     return evaluation.report(f"{dataset.directory.name}")
@@ -184,7 +210,7 @@ def evaluate_predictions(
         progress: called with (images done, images in all).
 
     Raises:
-        FrameError: if a prediction is missing or has another size than its truth.
+        FrameError: if a prediction is missing, or none can be used.
     """
     truth = Path(labels) / "label" if (Path(labels) / "label").is_dir() else Path(labels)
     paths = sorted(truth.glob("*.png"))
@@ -198,11 +224,12 @@ def evaluate_predictions(
         )
     evaluation = Evaluation(boundary_tolerance_px=boundary_tolerance_px)
     for done, path in enumerate(paths, start=1):
-        true = read_single_channel(path, what="label map")
-        predicted = read_single_channel(Path(predictions) / path.name, what="label map")
-        if true.shape != predicted.shape:
-            raise FrameError(f"{path.name}: the prediction is {predicted.shape} and the truth {true.shape} (H, W).")
-        evaluation.add(true, predicted)
+        with evaluation.frame(path.name):
+            true = read_single_channel(path, what="label map")
+            predicted = read_single_channel(Path(predictions) / path.name, what="label map")
+            if true.shape != predicted.shape:
+                raise FrameError(f"the prediction is {predicted.shape} and the truth {true.shape} (H, W).")
+            evaluation.add(true, predicted)
         if progress is not None:
             progress(done, len(paths))
     return evaluation.report(f"{Path(predictions).name} against {truth.parent.name}/{truth.name}")

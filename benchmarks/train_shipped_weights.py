@@ -86,6 +86,7 @@ def main() -> None:
             probability=late if options.late else early,
             batch_size=max(1, round(batch * options.batch)),
             augmentation=AugmentationConfig(flip=0.5),
+            missing_depth_label=None,  # the renderer knows what is in shadows and holes
         )
         for number, (window, batch, early, late) in enumerate(VIEWS)
     ]

@@ -249,6 +249,8 @@ def _views(
             probability=share,
             batch_size=size,
             augmentation=augmentation,
+            # The renderer knows what is in shadows and holes: both sides of an outline teach.
+            missing_depth_label=None,
         )
         for number, (config, share, size) in enumerate([(synth, whole_share, whole_batch), *shares])
         if share > 0

@@ -67,7 +67,7 @@ class SegmentationTraining:
     focal_px: float | None = None
     width: int | None = None
     height: int | None = None
-    sensor: SensorName = "sr300"
+    sensor: SensorName = "mix"
     whole_share: float | None = None
     data_seed: int = 0
     workers: int = 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.segmentation.result import Segmentation
-from graspcut.segmentation.stream import SegmentationStream, StreamConfig, StreamState
+from graspcut.segmentation.stream import SegmentationStream, Smoother, StreamConfig, StreamState
 
 HEIGHT, WIDTH = 96, 128
 CAMERA = Camera.from_focal_length(WIDTH, HEIGHT, 240.0)
@@ -94,11 +94,40 @@ def test_the_future_corrects_the_first_frame() -> None:
     assert both[0] < 0.1 * block
 
 
-@pytest.mark.parametrize("future_frames", [1, 2, 3, 50])
-def test_every_frame_comes_out_once_and_in_order(future_frames: int) -> None:
-    stream = SegmentationStream(WrongNowAndThen(lambda _, truth: truth), StreamConfig(future_frames=future_frames))
+@pytest.mark.parametrize(("future_frames", "block_frames"), [(1, 1), (2, 3), (3, 2), (50, 4), (4, 50)])
+def test_every_frame_comes_out_once_and_in_order(future_frames: int, block_frames: int) -> None:
+    config = StreamConfig(future_frames=future_frames, block_frames=block_frames)
+    stream = SegmentationStream(WrongNowAndThen(lambda _, truth: truth), config)
     results = list(stream.smooth(iter(FRAMES)))
     assert [result.depth_mm is frame.depth_mm for result, frame in zip(results, FRAMES, strict=True)] == [True] * 10
+
+
+def test_a_block_alone_has_the_labels_it_has_among_all() -> None:
+    config = StreamConfig(future_frames=2, block_frames=3)
+    segmenter = WrongNowAndThen(swapped_in_frame_5)
+    whole, part = Smoother(config), Smoother(config, blocks={1})
+    expected: dict[int, Segmentation] = {}
+    found: dict[int, Segmentation] = {}
+    for position, frame in enumerate(FRAMES):
+        own = segmenter(frame)
+        expected |= dict(whole.push(position, own))
+        found |= dict(part.push(position, own if part.needs(position) else None))
+    expected |= dict(whole.finish())
+    found |= dict(part.finish())
+    assert sorted(expected) == list(range(10)) and sorted(found) == [3, 4, 5]
+    assert [part.needs(position) for position in range(10)] == [False] + [True] * 7 + [False] * 2
+    for position, result in found.items():
+        assert np.array_equal(result.probabilities, expected[position].probabilities)
+
+
+def test_frames_that_are_missing_are_bridged() -> None:
+    smoother = Smoother(StreamConfig())
+    segmenter = WrongNowAndThen(swapped_in_frame_5)
+    for position, frame in enumerate(FRAMES):
+        smoother.push(position, None if position == 4 else segmenter(frame))
+    settled = dict(smoother.finish())
+    assert sorted(settled) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert (settled[5].labels != TRUTHS[5]).sum() < 0.1 * (TRUTHS[5] > 0).sum()
 
 
 def test_a_stream_of_steps_is_repeatable_and_keeps_no_hidden_memory() -> None:

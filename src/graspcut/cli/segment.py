@@ -21,6 +21,8 @@ def segment(
     focal_px: float | None = None,
     sensitivity: float = 1.0,
     overlay: Annotated[bool, Parameter(negative="")] = False,
+    video: Annotated[bool, Parameter(negative="")] = False,
+    independent: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -37,6 +39,9 @@ def segment(
         sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
             calls less by mistake. 0.2 suits rooms where a hand is rarely seen.
         overlay: Also write pictures of the results to OUT/overlay.
+        video: The images of each folder follow each other in time, as in a recording: the frames before and after
+            steady the labels.
+        independent: Label every frame of a recording on its own.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
@@ -49,13 +54,17 @@ def segment(
     from graspcut.segmentation.batch import segment_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
+    if video and independent:
+        raise ValueError("--video and --independent contradict each other: give one of them, or none")
+    in_order = video or (not independent and all((place / "recording.json").is_file() for place in inputs))
     name = model or DEFAULT_MODEL
     # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
     segmenter = Segmenter.open(
         OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
     )
     segmenter.sensitivity = sensitivity
-    print(f"{name}: {segmenter.description}", file=sys.stderr)
+    over_time = ", steadied over time" if in_order else ""
+    print(f"{name}: {segmenter.description}{over_time}", file=sys.stderr)
     with frame_progress("segmenting") as progress:
         report = segment_folder(
             inputs,
@@ -66,6 +75,7 @@ def segment(
             depth_unit_mm=depth_unit_mm,
             focal_px=focal_px,
             overlay=overlay,
+            video=in_order,
             progress=progress,
         )
     earlier = f", {report.skipped} were there already" if report.skipped else ""

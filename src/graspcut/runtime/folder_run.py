@@ -25,7 +25,8 @@ renamed, so whatever is there is whole. What is there and was made of the same i
 the same identity is not made again. One run at a time writes into a folder, others wait; their rows come into the same
 summary.
 
-Frames are worked on in threads (see `pipeline.py`). How many changes the time, never the result.
+Frames are worked on in threads (see `pipeline.py`). How many changes the time, never the result. Where frames depend on
+those beside them, as in recordings, a job has `look` and `sequence` instead of `process` (see `sequences.py`).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.runtime.cores import usable_cores
 from graspcut.runtime.folder_lock import folder_lock
 from graspcut.runtime.pipeline import LimitedCalls, run_in_threads
+from graspcut.runtime.sequences import InOrder, Look, SequenceJob
 
 SUMMARY_NAME = "summary.json"
 
@@ -88,7 +90,7 @@ class FrameJob(Protocol):
         ...
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls, /) -> FrameResult:
-        """The outputs of a frame and its row, in any thread.
+        """The outputs of a frame and its row, in any thread; not called where the job is a `SequenceJob` too.
 
         `limited(function)` runs the network when it is its turn. A `ValueError` says that the frame is bad; any other
         exception ends the run.
@@ -172,13 +174,12 @@ def run_over_frames(
                 progress(len(outcomes), len(found))
 
         with WriteBatch() as files:
-            run_in_threads(
-                _FrameWork(folder, job, files),
-                enumerate(found),
-                collect,
-                threads=min(len(found), calls + min(usable_cores(), _MOST_HELPERS)),
-                calls=calls,
-            )
+            threads = min(len(found), calls + min(usable_cores(), _MOST_HELPERS))
+            if isinstance(job, SequenceJob):
+                _run_in_order(folder, job, files, found, collect, threads, calls)
+            else:
+                work = _FrameWork(folder, job, files)
+                run_in_threads(work, enumerate(found), collect, threads=threads, calls=calls)
         outcomes.sort(key=lambda outcome: outcome.position)
         failures += [(outcome.name, outcome.fault) for outcome in outcomes if outcome.fault is not None]
         rows: dict[str, dict[str, Any]] = {row["name"]: row for row in summary["frames"]}
@@ -339,19 +340,78 @@ class _FrameWork:
 
     def __call__(self, numbered: tuple[int, FoundFrame], limited: LimitedCalls) -> _Outcome:
         position, entry = numbered
+        outcome = self.earlier(position, entry)
+        if outcome is not None:
+            return outcome
+        try:
+            result = self.job.process(_loaded(entry), entry.name, limited)
+        except ValueError as error:  # of reading, or what the network says of such a frame
+            return _Outcome(position, entry.name, None, fault=str(error))
+        return self.written(position, entry.name, result)
+
+    def earlier(self, position: int, entry: FoundFrame) -> _Outcome | None:
+        """The outcome of a frame whose results are there, or None if they have to be made."""
         if _is_done(self.folder, self.job, entry.name):
             try:
                 return _Outcome(position, entry.name, self.job.reread(entry.name, self.folder))
             except ValueError:  # a damaged result of our own: it is made again
                 pass
-        try:
-            frame = entry.load()
-        except Exception as error:  # whatever a reader makes of a damaged file
-            fault = str(error) if isinstance(error, ValueError) else f"{entry.name}: {type(error).__name__}: {error}"
-            return _Outcome(position, entry.name, None, fault=fault)
-        try:
-            result = self.job.process(frame, entry.name, limited)
-        except ValueError as error:  # what the network says of such a frame
-            return _Outcome(position, entry.name, None, fault=str(error))
+        return None
+
+    def written(self, position: int, name: str, result: FrameResult) -> _Outcome:
+        """Hands the files to the disk."""
         self.files.add(*((self.folder / path, content) for path, content in result.files.items()))
-        return _Outcome(position, entry.name, dict(result.row), is_new=True)
+        return _Outcome(position, name, dict(result.row), is_new=True)
+
+
+def _loaded(entry: FoundFrame) -> Frame:
+    """The frame; whatever a reader makes of a damaged file is a `FrameError`."""
+    try:
+        return entry.load()
+    except ValueError:
+        raise
+    except Exception as error:
+        raise FrameError(f"{entry.name}: {type(error).__name__}: {error}") from error
+
+
+def _run_in_order(
+    folder: Path,
+    job: Any,
+    files: WriteBatch,
+    found: Sequence[FoundFrame],
+    collect: Callable[[_Outcome], None],
+    threads: int,
+    calls: int,
+) -> None:
+    """A run whose frames depend on those beside them in their recording; `job` is a `SequenceJob` too."""
+    work = _FrameWork(folder, job, files)
+    earlier = [work.earlier(position, entry) for position, entry in enumerate(found)]
+    for outcome in earlier:
+        if outcome is not None:
+            collect(outcome)
+
+    def make(position: int, result: Callable[[], FrameResult]) -> _Outcome:
+        return work.written(position, found[position].name, result())
+
+    order = InOrder(found, [outcome is None for outcome in earlier], job, make, collect, threads)
+
+    def look(numbered: tuple[int, FoundFrame], limited: LimitedCalls) -> Look:
+        position, entry = numbered
+        if not order.needs(position):
+            return Look(position, None)
+        try:
+            return Look(position, job.look(_loaded(entry), entry.name, limited))
+        except ValueError as error:
+            return Look(position, None, str(error))
+
+    def take(looked: Look) -> None:
+        if looked.fault is not None and earlier[looked.position] is None:
+            collect(_Outcome(looked.position, found[looked.position].name, None, fault=looked.fault))
+        order.take(looked)
+
+    whole = False
+    try:
+        run_in_threads(look, enumerate(found), take, threads=threads, calls=calls)
+        whole = True
+    finally:
+        order.close(whole=whole)

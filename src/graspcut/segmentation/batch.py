@@ -6,7 +6,7 @@ How frames are found, continued, read and written side by side is in `graspcut.r
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from graspcut.frames.images import encode_image, read_single_channel
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
+from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.stream import Smoother, StreamConfig
 
 OVERLAY_FOLDER = "overlay"
 
@@ -55,6 +57,7 @@ def segment_folder(
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
     overlay: bool = False,
+    video: bool = False,
     progress: ProgressCallback | None = None,
     workers: int | None = None,
 ) -> FolderReport:
@@ -66,6 +69,8 @@ def segment_folder(
         model_name: Recorded in summary.json; a folder takes the results of one model only.
         focal_px: Focal length for frames whose source has no camera.
         overlay: Write a picture of each result too.
+        video: The frames of each input follow each other in time: past and future steady the labels (see `stream.py`).
+            The segmenter then has to give probabilities.
 
     Raises:
         FrameError: See `run_over_frames`.
@@ -79,7 +84,9 @@ def segment_folder(
     # None where it changes nothing: folders of earlier versions do not have it.
     sensitivity = getattr(segmenter, "sensitivity", 1.0)
     settings["sensitivity"] = None if sensitivity == 1.0 else sensitivity
-    job = _SegmentationJob(segmenter, settings, focal_px, overlay)
+    settings["video"] = True if video else None
+    kind = _VideoJob if video else _SegmentationJob
+    job = kind(segmenter, settings, focal_px, overlay)
     return run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress, workers=workers)
 
 
@@ -112,21 +119,76 @@ class _SegmentationJob:
         return (f"{OVERLAY_FOLDER}/{name}.png", f"{name}.png") if self.overlay else (f"{name}.png",)
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls) -> FrameResult:
-        labels, seconds = limited(partial(self._timed_call, frame))
+        found, seconds = limited(partial(self._timed_call, frame))
+        return self._result(frame.depth_mm, name, found.labels, seconds)
+
+    def _result(
+        self, depth_mm: NDArray[np.float32], name: str, labels: NDArray[np.uint8], seconds: float
+    ) -> FrameResult:
         files = {f"{name}.png": encode_image(labels, ".png")}
         if self.overlay:
-            picture = draw_overlay(frame.depth_mm, labels)
+            picture = draw_overlay(depth_mm, labels)
             files = {f"{OVERLAY_FOLDER}/{name}.png": encode_image(picture, ".png"), **files}
         return FrameResult(files, _row(labels, seconds))
 
     def reread(self, name: str, folder: Path) -> dict[str, Any]:
         return _row(read_single_channel(folder / f"{name}.png", what="label map"))
 
-    def _timed_call(self, frame: Frame) -> tuple[NDArray[np.uint8], float]:
+    def _timed_call(self, frame: Frame) -> tuple[Any, float]:
         camera = with_focal_length(frame, self.focal_px)
         started = time.perf_counter()
-        labels = self.segmenter(frame.depth_mm, camera).labels
-        return labels, time.perf_counter() - started
+        found = self.segmenter(frame.depth_mm, camera)
+        return found, time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A frame segmented on its own."""
+
+    name: str
+    own: Segmentation
+    timestamp_s: float | None
+    seconds: float
+
+
+class _VideoJob(_SegmentationJob):
+    """Labels from past and future; see `graspcut.runtime.sequences.SequenceJob`."""
+
+    def look(self, frame: Frame, name: str, limited: LimitedCalls) -> _Seen:
+        found, seconds = limited(partial(self._timed_call, frame))
+        return _Seen(name, found, frame.timestamp_s, seconds)
+
+    def sequence(self, wanted: Sequence[bool]) -> _VideoSequence:
+        return _VideoSequence(self, wanted)
+
+
+class _VideoSequence:
+    """The frames of one recording on their way through a `Smoother`."""
+
+    def __init__(self, job: _VideoJob, wanted: Sequence[bool]) -> None:
+        config = StreamConfig()
+        blocks = {position // config.block_frames for position, is_wanted in enumerate(wanted) if is_wanted}
+        self._job, self._smoother = job, Smoother(config, blocks)
+        self._seen: dict[int, tuple[str, float]] = {}
+
+    def needs(self, position: int) -> bool:
+        return self._smoother.needs(position)
+
+    def push(self, position: int, look: _Seen | None) -> list[tuple[int, Callable[[], FrameResult]]]:
+        if look is None:
+            return self._makers(self._smoother.push(position, None))
+        self._seen[position] = look.name, look.seconds
+        return self._makers(self._smoother.push(position, look.own, look.timestamp_s))
+
+    def finish(self) -> list[tuple[int, Callable[[], FrameResult]]]:
+        return self._makers(self._smoother.finish())
+
+    def _makers(self, settled: list[tuple[int, Segmentation]]) -> list[tuple[int, Callable[[], FrameResult]]]:
+        makers: list[tuple[int, Callable[[], FrameResult]]] = []
+        for position, result in settled:
+            name, seconds = self._seen.pop(position)
+            makers.append((position, partial(self._job._result, result.depth_mm, name, result.labels, seconds)))
+        return makers
 
 
 def _row(labels: NDArray[np.uint8], seconds: float | None = None) -> dict[str, Any]:

@@ -17,105 +17,35 @@ It works at the scale of the network, only around what may be hand or object, an
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.frames.flow import backward_flow, depths_agree, flow_picture, nearest_depth_mm, sample_along
+from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.labels import BACKGROUND
 from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.stream_filter import (
+    Evidence,
+    StreamConfig,
+    StreamState,
+    carried_over,
+    evidence_of,
+    next_state,
+    with_evidence,
+    with_still_surfaces,
+)
 
-WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
-_PROBABILITY_FLOOR = 1e-3
-_LOWEST_LOG_POSTERIOR = -6.0
-_FOREGROUND = 0.02  # a pixel whose background is less certain than this takes part
-_MARGIN_PX = 16
-_FLOW_STEP = 2
-
-Box = tuple[slice, slice]
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """How much a stream believes the frames around.
-
-    Attributes:
-        trust: share of a neighbour's log posterior that counts where the surface has been in agreement for long.
-        first_trust: the same where it agrees for the first time.
-        growth_frames: frames in agreement after which about two thirds of the way to `trust` are done.
-        tolerance_mm: largest change of a surface's depth between two frames.
-        least_agreement: share of the possible hand and object pixels that has to agree, else the stream starts anew.
-        longest_gap_s: frames farther apart than this, by their time stamps, start anew.
-        still_after_s: in front of a camera that stands still, what has not moved for so many seconds is taken for
-            background; None never does. Needs time stamps, else 30 frames are a second.
-        future_frames: how many frames `SegmentationStream.smooth` looks ahead.
-    """
-
-    trust: float = 0.9
-    first_trust: float = 0.8
-    growth_frames: float = 4.0
-    tolerance_mm: float = 25.0
-    least_agreement: float = 0.5
-    longest_gap_s: float = 0.5
-    still_after_s: float | None = None
-    future_frames: int = 24
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.first_trust <= self.trust < 1:
-            raise ValueError(f"first_trust {self.first_trust} and trust {self.trust}: expected 0 <= first <= trust < 1")
-        if self.future_frames < 1:
-            raise ValueError(f"future_frames is {self.future_frames}, expected 1 or more")
+__all__ = ["SegmentationStream", "Smoother", "StreamConfig", "StreamState"]
 
 
 class Segments(Protocol):
     """What a stream needs of a segmenter."""
 
     def __call__(self, depth_mm: Any, camera: Camera | None = None, /) -> Segmentation: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What one frame says on its own, at the stream's scale.
-
-    Attributes:
-        depth_mm: (h, w) millimetres.
-        log_probabilities: (h, w, 3), 0 outside `box`.
-        box: the part in which something may be hand or object; None if nothing may.
-        step: frame pixels for each of these.
-        timestamp_s: of the frame, or None.
-    """
-
-    depth_mm: NDArray[np.float32]
-    log_probabilities: NDArray[np.float32]
-    box: Box | None
-    step: int
-    timestamp_s: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class StreamState:
-    """What a stream knows after a frame.
-
-    Attributes:
-        evidence: the frame's own.
-        log_posterior: (h, w, 3); 0, which says nothing, outside the evidence's box.
-        agreed_frames: (h, w) float32, for how many frames the surface has been in agreement.
-        unmoved_s: (h, w) float32, for how long its depth has not changed; empty unless `still_after_s` is set.
-        started_anew: whether this frame took nothing from the frame before.
-    """
-
-    evidence: Evidence
-    log_posterior: NDArray[np.float32]
-    agreed_frames: NDArray[np.float32]
-    unmoved_s: NDArray[np.float32]
-    started_anew: bool
 
 
 class SegmentationStream:
@@ -152,7 +82,7 @@ class SegmentationStream:
         following = next_state(state, evidence, carried, agreed, self.config)
         extra = carried
         if self.config.still_after_s is not None and evidence.box is not None:
-            extra = _with_still_surfaces(carried, evidence, following.unmoved_s, self.config.still_after_s)
+            extra = with_still_surfaces(carried, evidence, following.unmoved_s, self.config.still_after_s)
         return with_evidence(own, evidence, extra), following
 
     __call__ = step
@@ -164,198 +94,115 @@ class SegmentationStream:
             frames: in order of time.
 
         Yields:
-            one result for each frame, in order, up to twice `future_frames` frames late.
+            one result for each frame, in order, some dozen frames late.
         """
-        waiting: deque[tuple[Segmentation, StreamState, NDArray[np.float32] | None]] = deque()
+        smoother = Smoother(self.config)
+        for position, frame in enumerate(frames):
+            settled = smoother.push(position, self.segmenter(frame), frame.timestamp_s)
+            yield from (result for _, result in settled)
+        yield from (result for _, result in smoother.finish())
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A frame that waits for those behind it, kept small: where nothing may be hand or object, it is background."""
+
+    depth_mm: NDArray[np.float32]
+    camera: Camera | None
+    inside: NDArray[np.float16]
+    evidence: Evidence
+
+    @classmethod
+    def of(cls, own: Segmentation, evidence: Evidence) -> _Waiting:
+        inside = own.probabilities[:, :0, :0] if evidence.box is None else own.probabilities[:, *evidence.pixels]
+        return cls(own.depth_mm, own.camera, inside.astype(np.float16), evidence)
+
+    @property
+    def own(self) -> Segmentation:
+        """The frame's own result."""
+        probabilities = np.zeros((self.inside.shape[0], *self.depth_mm.shape), np.float32)
+        probabilities[BACKGROUND] = 1.0
+        labels = np.zeros(self.depth_mm.shape, np.uint8)
+        if self.evidence.box is not None:
+            part = self.inside.astype(np.float32)
+            probabilities[:, *self.evidence.pixels] = part
+            labels[self.evidence.pixels] = part.argmax(axis=0)
+        return Segmentation(labels, probabilities, self.depth_mm, self.camera)
+
+
+class Smoother:
+    """Labels of a recording from past and future, given each frame's own result.
+
+    Args:
+        config: how much the frames around are believed.
+        blocks: numbers of the blocks that are wanted; None for all. A frame belongs to block
+            position // block_frames.
+    """
+
+    def __init__(self, config: StreamConfig, blocks: Container[int] | None = None) -> None:
+        self.config = config
+        self._blocks = blocks
+        self._waiting: dict[int, _Waiting] = {}
+        self._block = 0
+
+    def needs(self, position: int) -> bool:
+        """Whether a wanted block depends on the frame."""
+        reach, size = self.config.future_frames, self.config.block_frames
+        around = range(max(0, position - reach) // size, (position + reach) // size + 1)
+        return self._blocks is None or any(block in self._blocks for block in around)
+
+    def push(
+        self, position: int, own: Segmentation | None, timestamp_s: float | None = None
+    ) -> list[tuple[int, Segmentation]]:
+        """Takes the next frame.
+
+        Args:
+            position: of the frame in the recording; each is larger than the one before.
+            own: the frame segmented on its own; None for one that is bad or not needed.
+            timestamp_s: of the frame.
+
+        Returns:
+            (position, result) of the frames that are settled now, in order.
+        """
+        settled = []
+        while position >= (self._block + 1) * self.config.block_frames + self.config.future_frames:
+            settled += self._settle_block()
+        if own is not None:
+            self._waiting[position] = _Waiting.of(own, evidence_of(own, timestamp_s))
+        return settled
+
+    def finish(self) -> list[tuple[int, Segmentation]]:
+        """(position, result) of the frames that are left."""
+        settled = []
+        while self._waiting and max(self._waiting) >= self._block * self.config.block_frames:
+            settled += self._settle_block()
+        return settled
+
+    def _settle_block(self) -> list[tuple[int, Segmentation]]:
+        """Goes forwards and backwards over one block and what is around it."""
+        first, last = (number * self.config.block_frames for number in (self._block, self._block + 1))
+        reach = self.config.future_frames
+        settled: list[tuple[int, Segmentation]] = []
+        if self._blocks is None or self._block in self._blocks:
+            around = sorted(position for position in self._waiting if first - reach <= position < last + reach)
+            past = self._carried(around)
+            future = self._carried(around[::-1])
+            for position in around:
+                if first <= position < last:
+                    entry, before, after = self._waiting[position], past[position], future[position]
+                    both = before if after is None else after if before is None else before + after
+                    settled.append((position, with_evidence(entry.own, entry.evidence, both)))
+        self._block += 1
+        for position in [position for position in self._waiting if position < last - reach]:
+            del self._waiting[position]
+        return settled
+
+    def _carried(self, positions: Sequence[int]) -> dict[int, NDArray[np.float32] | None]:
+        """What each frame is told by those before it in this order."""
         state: StreamState | None = None
-        ahead = self.config.future_frames
-        for frame in frames:
-            own = self.segmenter(frame)
-            evidence = evidence_of(own, frame.timestamp_s, state)
-            carried, agreed = carried_over(state, evidence, self.config)
-            state = next_state(state, evidence, carried, agreed, self.config)
-            waiting.append((own, state, carried))
-            if len(waiting) == 2 * ahead:
-                yield from self._settled(waiting, ahead)
-        yield from self._settled(waiting, len(waiting))
-
-    def _settled(
-        self, waiting: deque[tuple[Segmentation, StreamState, NDArray[np.float32] | None]], count: int
-    ) -> Iterator[Segmentation]:
-        """Goes backwards over all that wait, and gives out the first `count`."""
-        after: StreamState | None = None
-        from_future: list[NDArray[np.float32] | None] = []
-        for _, state, _ in reversed(waiting):
-            carried, agreed = carried_over(after, state.evidence, self.config)
-            after = next_state(after, state.evidence, carried, agreed, self.config)
-            from_future.append(carried)
-        from_future.reverse()
-        for future in from_future[:count]:
-            own, state, past = waiting.popleft()
-            both = past if future is None else future if past is None else past + future
-            yield with_evidence(own, state.evidence, both)
-
-
-def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: StreamState | None = None) -> Evidence:
-    """A frame's own log probabilities at the stream's scale.
-
-    Args:
-        result: the frame segmented on its own.
-        timestamp_s: of the frame.
-        before: what was known before: where it found something, the frame is looked at although it finds nothing.
-    """
-    width = result.depth_mm.shape[1]
-    step = max(1, round(focal_length_px(result.camera, width) / WORKING_FOCAL_PX))
-    depth = np.ascontiguousarray(result.depth_mm[::step, ::step])
-    background = result.probabilities[BACKGROUND, ::step, ::step]
-    possible = background < 1.0 - _FOREGROUND
-    if before is not None and before.evidence.box is not None and before.evidence.depth_mm.shape == depth.shape:
-        possible = possible | (before.log_posterior[..., BACKGROUND] < np.float32(np.log(0.5)))
-    box = _box_around(possible)
-    log_probabilities = np.zeros((*depth.shape, result.probabilities.shape[0]), np.float32)
-    if box is not None:
-        inside = np.ascontiguousarray(result.probabilities[:, ::step, ::step][:, *box].transpose(1, 2, 0))
-        log_probabilities[box] = cv2.log(np.maximum(inside, np.float32(_PROBABILITY_FLOOR)))
-    return Evidence(depth, log_probabilities, box, step, timestamp_s)
-
-
-def _box_around(mask: NDArray[np.bool_]) -> Box | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
-        return None
-    height, width = mask.shape
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN_PX), min(height, int(rows[-1]) + 1 + _MARGIN_PX)),
-        slice(max(0, int(columns[0]) - _MARGIN_PX), min(width, int(columns[-1]) + 1 + _MARGIN_PX)),
-    )
-
-
-def carried_over(
-    neighbour: StreamState | None, evidence: Evidence, config: StreamConfig
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
-    """What the frame before (or after) says about this one.
-
-    Args:
-        neighbour: its state.
-        evidence: this frame.
-        config: how much it is believed.
-
-    Returns:
-        (box height, box width, 3) log evidence to add in the box, or None to start anew; and (box height, box width)
-        frames in agreement.
-    """
-    box = evidence.box
-    if box is None:
-        return None, np.zeros((0, 0), np.float32)
-    depth = evidence.depth_mm[box]
-    nothing = None, np.zeros(depth.shape, np.float32)
-    if neighbour is None or not _follows(neighbour.evidence, evidence, config):
-        return nothing
-    before = neighbour.evidence.depth_mm[box]
-    small, small_before = depth[::_FLOW_STEP, ::_FLOW_STEP], before[::_FLOW_STEP, ::_FLOW_STEP]
-    flow = backward_flow(
-        flow_picture(small, nearest_depth_mm(small)), flow_picture(small_before, nearest_depth_mm(small_before))
-    )
-    enlarged = cv2.resize(flow, (depth.shape[1], depth.shape[0]), interpolation=cv2.INTER_LINEAR)
-    flow = np.asarray(_FLOW_STEP * enlarged, dtype=np.float32)
-    agrees = depths_agree(depth, before, flow, tolerance_mm=config.tolerance_mm)
-    warped = sample_along(neighbour.log_posterior[box], flow)
-    foreground = evidence.log_probabilities[box][..., BACKGROUND] < np.log(0.5)
-    foreground |= (warped[..., BACKGROUND] < np.log(0.5)) & (depth > 0)
-    possible = int(np.count_nonzero(foreground))
-    if possible == 0 or np.count_nonzero(agrees & foreground) < config.least_agreement * possible:
-        return nothing
-    frames = np.where(agrees, sample_along(neighbour.agreed_frames[box], flow, nearest=True) + 1, np.float32(0))
-    growth = 1.0 - np.exp(-(frames - 1) / config.growth_frames)
-    trust = np.where(agrees, config.first_trust + (config.trust - config.first_trust) * growth, np.float32(0))
-    return warped * trust[..., np.newaxis].astype(np.float32), frames.astype(np.float32)
-
-
-def _follows(before: Evidence, evidence: Evidence, config: StreamConfig) -> bool:
-    """Whether a frame can belong to the same recording as the one beside it."""
-    if before.depth_mm.shape != evidence.depth_mm.shape or before.step != evidence.step:
-        return False
-    if before.timestamp_s is None or evidence.timestamp_s is None:
-        return True
-    return abs(evidence.timestamp_s - before.timestamp_s) <= config.longest_gap_s
-
-
-def next_state(
-    before: StreamState | None,
-    evidence: Evidence,
-    carried: NDArray[np.float32] | None,
-    agreed_frames: NDArray[np.float32],
-    config: StreamConfig,
-) -> StreamState:
-    """Own evidence and what was carried over, normalised; no class becomes impossible for ever."""
-    posterior = np.zeros_like(evidence.log_probabilities)
-    frames = np.zeros(evidence.depth_mm.shape, np.float32)
-    if evidence.box is not None:
-        box = evidence.box
-        total = evidence.log_probabilities[box] if carried is None else evidence.log_probabilities[box] + carried
-        posterior[box] = np.maximum(_normalised(total), np.float32(_LOWEST_LOG_POSTERIOR))
-        frames[box] = agreed_frames
-    unmoved = np.zeros((0, 0), np.float32)
-    if config.still_after_s is not None:
-        unmoved = _unmoved_s(before, evidence)
-    return StreamState(evidence, posterior, frames, unmoved, carried is None)
-
-
-def _normalised(log_values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., C) log values minus the log of their sum."""
-    shifted = log_values - log_values.max(axis=-1, keepdims=True)
-    total = cv2.exp(shifted).sum(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(total), dtype=np.float32)
-
-
-def with_evidence(own: Segmentation, evidence: Evidence, extra: NDArray[np.float32] | None) -> Segmentation:
-    """A frame's result with evidence added at every pixel of the box.
-
-    Args:
-        own: the frame segmented on its own.
-        evidence: of the same frame.
-        extra: (box height, box width, 3) log evidence, or None for nothing.
-    """
-    if extra is None or evidence.box is None:
-        return own
-    step = evidence.step
-    rows, columns = (slice(part.start * step, part.stop * step) for part in evidence.box)
-    probabilities, labels = own.probabilities.copy(), own.labels.copy()
-    part = probabilities[:, rows, columns]
-    depth = own.depth_mm[rows, columns]
-    height, width = part.shape[1:]
-    if step > 1:
-        enlarged = cv2.resize(extra, (step * extra.shape[1], step * extra.shape[0]), interpolation=cv2.INTER_LINEAR)
-        extra = np.asarray(enlarged, dtype=np.float32)[:height, :width]
-    weights = cv2.exp(np.ascontiguousarray(extra - extra.max(axis=-1, keepdims=True)))
-    weighted = np.maximum(part, np.float32(_PROBABILITY_FLOOR)) * np.asarray(weights).transpose(2, 0, 1)
-    weighted = weighted / weighted.sum(axis=0)
-    valid = depth > 0
-    probabilities[:, rows, columns] = np.where(valid, weighted, part)
-    labels[rows, columns] = np.where(valid, weighted.argmax(axis=0), BACKGROUND)
-    return replace(own, probabilities=probabilities, labels=labels)
-
-
-def _unmoved_s(before: StreamState | None, evidence: Evidence) -> NDArray[np.float32]:
-    """For how long each pixel's depth has stayed where it was."""
-    if before is None or before.unmoved_s.shape != evidence.depth_mm.shape:
-        return np.zeros(evidence.depth_mm.shape, np.float32)
-    now, then = evidence.timestamp_s, before.evidence.timestamp_s
-    passed = 1.0 / 30.0 if now is None or then is None else max(0.0, now - then)
-    depth, last = evidence.depth_mm, before.evidence.depth_mm
-    stayed = np.abs(depth - last) < np.maximum(5.0, 0.01 * last)
-    return np.where(stayed, before.unmoved_s + np.float32(passed), np.float32(0)).astype(np.float32)
-
-
-def _with_still_surfaces(
-    carried: NDArray[np.float32] | None, evidence: Evidence, unmoved_s: NDArray[np.float32], after_s: float
-) -> NDArray[np.float32] | None:
-    """Adds that what has not moved for so long is background, where most of the picture stands still."""
-    valid = evidence.depth_mm > 0
-    if np.count_nonzero(unmoved_s[valid] > 0) < 0.5 * np.count_nonzero(valid):
-        return carried  # the camera itself moves
-    assert evidence.box is not None
-    still = unmoved_s[evidence.box] >= after_s
-    total = np.zeros((*still.shape, 3), np.float32) if carried is None else carried.copy()
-    total[still, BACKGROUND] += np.float32(-2 * _LOWEST_LOG_POSTERIOR)
-    return total
+        told = {}
+        for position in positions:
+            evidence = self._waiting[position].evidence
+            told[position], agreed = carried_over(state, evidence, self.config)
+            state = next_state(state, evidence, told[position], agreed, self.config)
+        return told

@@ -1,0 +1,274 @@
+"""The filter behind streams: evidence of one frame, what a frame beside it says, and both together.
+
+Log class probabilities at the scale of the network, in the box around what may be hand or object. See `stream.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import focal_length_px
+from graspcut.frames.flow import backward_flow, depths_agree, flow_picture, nearest_depth_mm, sample_along
+from graspcut.labels import BACKGROUND
+from graspcut.segmentation.result import Segmentation
+
+WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
+_PROBABILITY_FLOOR = 1e-3
+_LOWEST_LOG_POSTERIOR = -6.0
+_FOREGROUND = 0.02  # a pixel whose background is less certain than this takes part
+_MARGIN_PX = 16
+_FLOW_STEP = 2
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How much a stream believes the frames around.
+
+    Attributes:
+        trust: share of a neighbour's log posterior that counts where the surface has been in agreement for long.
+        first_trust: the same where it agrees for the first time.
+        growth_frames: frames in agreement after which about two thirds of the way to `trust` are done.
+        tolerance_mm: largest change of a surface's depth between two frames.
+        least_agreement: share of the possible hand and object pixels that has to agree, else the stream starts anew.
+        longest_gap_s: frames farther apart than this, by their time stamps, start anew.
+        still_after_s: in front of a camera that stands still, what has not moved for so many seconds is taken for
+            background; None never does. Needs time stamps, else 30 frames are a second.
+        future_frames: how many frames ahead, and how many back, the labels of a recording know of.
+        block_frames: frames of a recording that are smoothed together. Their labels depend on them and on
+            `future_frames` before and behind alone, so that a stopped run goes on with the same labels.
+    """
+
+    trust: float = 0.9
+    first_trust: float = 0.8
+    growth_frames: float = 4.0
+    tolerance_mm: float = 25.0
+    least_agreement: float = 0.5
+    longest_gap_s: float = 0.5
+    still_after_s: float | None = None
+    future_frames: int = 16
+    block_frames: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first_trust <= self.trust < 1:
+            raise ValueError(f"first_trust {self.first_trust} and trust {self.trust}: expected 0 <= first <= trust < 1")
+        if self.future_frames < 1 or self.block_frames < 1:
+            raise ValueError(
+                f"future_frames is {self.future_frames} and block_frames {self.block_frames}, expected 1 or more"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What one frame says on its own, at the stream's scale.
+
+    Attributes:
+        depth_mm: (h, w) millimetres.
+        log_probabilities: (box height, box width, 3), of the part in `box` alone.
+        box: the part in which something may be hand or object; None if nothing may.
+        step: frame pixels for each of these.
+        timestamp_s: of the frame, or None.
+    """
+
+    depth_mm: NDArray[np.float32]
+    log_probabilities: NDArray[np.float32]
+    box: Box | None
+    step: int
+    timestamp_s: float | None
+
+    @property
+    def pixels(self) -> Box:
+        """The box in pixels of the frame."""
+        assert self.box is not None
+        rows, columns = (slice(part.start * self.step, part.stop * self.step) for part in self.box)
+        return rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class StreamState:
+    """What a stream knows after a frame.
+
+    Attributes:
+        evidence: the frame's own.
+        log_posterior: (h, w, 3); 0, which says nothing, outside the evidence's box.
+        agreed_frames: (h, w) float32, for how many frames the surface has been in agreement.
+        unmoved_s: (h, w) float32, for how long its depth has not changed; empty unless `still_after_s` is set.
+        started_anew: whether this frame took nothing from the frame before.
+    """
+
+    evidence: Evidence
+    log_posterior: NDArray[np.float32]
+    agreed_frames: NDArray[np.float32]
+    unmoved_s: NDArray[np.float32]
+    started_anew: bool
+
+
+def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: StreamState | None = None) -> Evidence:
+    """A frame's own log probabilities at the stream's scale.
+
+    Args:
+        result: the frame segmented on its own.
+        timestamp_s: of the frame.
+        before: what was known before: where it found something, the frame is looked at although it finds nothing.
+    """
+    width = result.depth_mm.shape[1]
+    step = max(1, round(focal_length_px(result.camera, width) / WORKING_FOCAL_PX))
+    depth = np.ascontiguousarray(result.depth_mm[::step, ::step])
+    background = result.probabilities[BACKGROUND, ::step, ::step]
+    possible = background < 1.0 - _FOREGROUND
+    if before is not None and before.evidence.box is not None and before.evidence.depth_mm.shape == depth.shape:
+        possible = possible | (before.log_posterior[..., BACKGROUND] < np.float32(np.log(0.5)))
+    box = _box_around(possible)
+    classes = result.probabilities.shape[0]
+    if box is None:
+        return Evidence(depth, np.zeros((0, 0, classes), np.float32), None, step, timestamp_s)
+    inside = np.ascontiguousarray(result.probabilities[:, ::step, ::step][:, *box].transpose(1, 2, 0))
+    log_inside = np.asarray(cv2.log(np.maximum(inside, np.float32(_PROBABILITY_FLOOR))), dtype=np.float32)
+    return Evidence(depth, log_inside, box, step, timestamp_s)
+
+
+def _box_around(mask: NDArray[np.bool_]) -> Box | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return None
+    height, width = mask.shape
+    return (
+        slice(max(0, int(rows[0]) - _MARGIN_PX), min(height, int(rows[-1]) + 1 + _MARGIN_PX)),
+        slice(max(0, int(columns[0]) - _MARGIN_PX), min(width, int(columns[-1]) + 1 + _MARGIN_PX)),
+    )
+
+
+def carried_over(
+    neighbour: StreamState | None, evidence: Evidence, config: StreamConfig
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+    """What the frame before (or after) says about this one.
+
+    Args:
+        neighbour: its state.
+        evidence: this frame.
+        config: how much it is believed.
+
+    Returns:
+        (box height, box width, 3) log evidence to add in the box, or None to start anew; and (box height, box width)
+        frames in agreement.
+    """
+    box = evidence.box
+    if box is None:
+        return None, np.zeros((0, 0), np.float32)
+    depth = evidence.depth_mm[box]
+    nothing = None, np.zeros(depth.shape, np.float32)
+    if neighbour is None or not _follows(neighbour.evidence, evidence, config):
+        return nothing
+    before = neighbour.evidence.depth_mm[box]
+    small, small_before = depth[::_FLOW_STEP, ::_FLOW_STEP], before[::_FLOW_STEP, ::_FLOW_STEP]
+    flow = backward_flow(
+        flow_picture(small, nearest_depth_mm(small)), flow_picture(small_before, nearest_depth_mm(small_before))
+    )
+    enlarged = cv2.resize(flow, (depth.shape[1], depth.shape[0]), interpolation=cv2.INTER_LINEAR)
+    flow = np.asarray(_FLOW_STEP * enlarged, dtype=np.float32)
+    agrees = depths_agree(depth, before, flow, tolerance_mm=config.tolerance_mm)
+    warped = sample_along(neighbour.log_posterior[box], flow)
+    foreground = evidence.log_probabilities[..., BACKGROUND] < np.log(0.5)
+    foreground |= (warped[..., BACKGROUND] < np.log(0.5)) & (depth > 0)
+    possible = int(np.count_nonzero(foreground))
+    if possible == 0 or np.count_nonzero(agrees & foreground) < config.least_agreement * possible:
+        return nothing
+    frames = np.where(agrees, sample_along(neighbour.agreed_frames[box], flow, nearest=True) + 1, np.float32(0))
+    growth = 1.0 - np.exp(-(frames - 1) / config.growth_frames)
+    trust = np.where(agrees, config.first_trust + (config.trust - config.first_trust) * growth, np.float32(0))
+    return warped * trust[..., np.newaxis].astype(np.float32), frames.astype(np.float32)
+
+
+def _follows(before: Evidence, evidence: Evidence, config: StreamConfig) -> bool:
+    """Whether a frame can belong to the same recording as the one beside it."""
+    if before.depth_mm.shape != evidence.depth_mm.shape or before.step != evidence.step:
+        return False
+    if before.timestamp_s is None or evidence.timestamp_s is None:
+        return True
+    return abs(evidence.timestamp_s - before.timestamp_s) <= config.longest_gap_s
+
+
+def next_state(
+    before: StreamState | None,
+    evidence: Evidence,
+    carried: NDArray[np.float32] | None,
+    agreed_frames: NDArray[np.float32],
+    config: StreamConfig,
+) -> StreamState:
+    """Own evidence and what was carried over, normalised; no class becomes impossible for ever."""
+    posterior = np.zeros((*evidence.depth_mm.shape, evidence.log_probabilities.shape[-1]), np.float32)
+    frames = np.zeros(evidence.depth_mm.shape, np.float32)
+    if evidence.box is not None:
+        box = evidence.box
+        total = evidence.log_probabilities if carried is None else evidence.log_probabilities + carried
+        posterior[box] = np.maximum(_normalised(total), np.float32(_LOWEST_LOG_POSTERIOR))
+        frames[box] = agreed_frames
+    unmoved = np.zeros((0, 0), np.float32)
+    if config.still_after_s is not None:
+        unmoved = _unmoved_s(before, evidence)
+    return StreamState(evidence, posterior, frames, unmoved, carried is None)
+
+
+def _normalised(log_values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(..., C) log values minus the log of their sum."""
+    shifted = log_values - log_values.max(axis=-1, keepdims=True)
+    total = cv2.exp(shifted).sum(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(total), dtype=np.float32)
+
+
+def with_evidence(own: Segmentation, evidence: Evidence, extra: NDArray[np.float32] | None) -> Segmentation:
+    """A frame's result with evidence added at every pixel of the box.
+
+    Args:
+        own: the frame segmented on its own.
+        evidence: of the same frame.
+        extra: (box height, box width, 3) log evidence, or None for nothing.
+    """
+    if extra is None or evidence.box is None:
+        return own
+    step = evidence.step
+    rows, columns = evidence.pixels
+    probabilities, labels = own.probabilities.copy(), own.labels.copy()
+    part = probabilities[:, rows, columns]
+    depth = own.depth_mm[rows, columns]
+    height, width = part.shape[1:]
+    if step > 1:
+        enlarged = cv2.resize(extra, (step * extra.shape[1], step * extra.shape[0]), interpolation=cv2.INTER_LINEAR)
+        extra = np.asarray(enlarged, dtype=np.float32)[:height, :width]
+    weights = cv2.exp(np.ascontiguousarray(extra - extra.max(axis=-1, keepdims=True)))
+    weighted = np.maximum(part, np.float32(_PROBABILITY_FLOOR)) * np.asarray(weights).transpose(2, 0, 1)
+    weighted = weighted / weighted.sum(axis=0)
+    valid = depth > 0
+    probabilities[:, rows, columns] = np.where(valid, weighted, part)
+    labels[rows, columns] = np.where(valid, weighted.argmax(axis=0), BACKGROUND)
+    return replace(own, probabilities=probabilities, labels=labels)
+
+
+def _unmoved_s(before: StreamState | None, evidence: Evidence) -> NDArray[np.float32]:
+    """For how long each pixel's depth has stayed where it was."""
+    if before is None or before.unmoved_s.shape != evidence.depth_mm.shape:
+        return np.zeros(evidence.depth_mm.shape, np.float32)
+    now, then = evidence.timestamp_s, before.evidence.timestamp_s
+    passed = 1.0 / 30.0 if now is None or then is None else max(0.0, now - then)
+    depth, last = evidence.depth_mm, before.evidence.depth_mm
+    stayed = np.abs(depth - last) < np.maximum(5.0, 0.01 * last)
+    return np.where(stayed, before.unmoved_s + np.float32(passed), np.float32(0)).astype(np.float32)
+
+
+def with_still_surfaces(
+    carried: NDArray[np.float32] | None, evidence: Evidence, unmoved_s: NDArray[np.float32], after_s: float
+) -> NDArray[np.float32] | None:
+    """Adds that what has not moved for so long is background, where most of the picture stands still."""
+    valid = evidence.depth_mm > 0
+    if np.count_nonzero(unmoved_s[valid] > 0) < 0.5 * np.count_nonzero(valid):
+        return carried  # the camera itself moves
+    assert evidence.box is not None
+    still = unmoved_s[evidence.box] >= after_s
+    total = np.zeros((*still.shape, 3), np.float32) if carried is None else carried.copy()
+    total[still, BACKGROUND] += np.float32(-2 * _LOWEST_LOG_POSTERIOR)
+    return total

@@ -1,13 +1,16 @@
-"""`graspcut evaluate instances`."""
+"""`graspcut propose` and `graspcut evaluate instances`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from graspcut.cli.evaluate import DEFAULT_SAVE
+from graspcut.cli.options import Backend, Precision
+from graspcut.cli.printing import print_failures
 
 
 def evaluate(
@@ -48,3 +51,67 @@ def evaluate(
     print(report.table())
     report.save(save)
     print(f"\nsaved: {save}")
+
+
+def propose(
+    *inputs: Annotated[Path, Parameter(required=True)],
+    out: Path,
+    model: str | None = None,
+    labels_model: str | None = None,
+    most: int = 100,
+    least_score: float = 0.3,
+    follow: bool | None = None,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    device: str = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+) -> int:
+    """Finds hands and objects, one mask a thing.
+
+    Args:
+        inputs: Depth images (16-bit PNG, TIFF, PGM), .npy or .npz files, folders of images, recordings, datasets.
+        out: Folder for the id images, overlays and JSON files.
+        model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
+        labels_model: The same for the labels that tell hands from objects.
+        most: Proposals a frame in proposals.json.
+        least_score: Objectness from which a proposal may become a thing of NAME.png.
+        follow: Keep ids over time; by default in recordings.
+        depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
+        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
+        device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+        backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
+        precision: auto takes what the model ships for the engine.
+        threads: Processor threads; all that this process may use if not given.
+    """
+    from graspcut.cli.progress import frame_progress
+    from graspcut.instances.predictor import InstanceProposer
+    from graspcut.instances.proposing import ProposalConfig
+    from graspcut.runtime.cores import usable_cores
+    from graspcut.runtime.opening import OpenOptions
+    from graspcut.scene.instances import JoinConfig
+    from graspcut.scene.proposing import ProposalOptions, propose_folder
+    from graspcut.segmentation.predictor import Segmenter
+
+    names = (model or InstanceProposer.default_model, labels_model or Segmenter.default_model)
+    calls = threads or usable_cores()
+    proposer = InstanceProposer.open(OpenOptions(names[0], device, backend, precision, threads, parallel_calls=calls))
+    proposer.settings = ProposalConfig(most=most)
+    segmenter = Segmenter.open(OpenOptions(names[1], device, backend, "auto", threads, parallel_calls=calls))
+    for name, part in zip(names, (proposer, segmenter), strict=True):
+        print(f"{name}: {part.description}", file=sys.stderr)
+    with frame_progress("proposing") as progress:
+        report = propose_folder(
+            inputs,
+            out,
+            proposer,
+            segmenter,
+            options=ProposalOptions(names, focal_px, follow, JoinConfig(least_score=least_score)),
+            depth_unit_mm=depth_unit_mm,
+            progress=progress,
+        )
+    hands, objects = (sum(row[kind] for row in report.rows) for kind in ("hands", "objects"))
+    earlier = f", {report.skipped} were there already" if report.skipped else ""
+    print(f"{report.done} frame(s) done{earlier}, {hands} hands and {objects} objects: {report.out}")
+    return print_failures(report)

@@ -1,0 +1,228 @@
+"""Instance proposals of many frames into a folder, joined with labels and followed over recordings.
+
+What is in the folder afterwards:
+
+    NAME.png            (H, W) uint8 ids of the frame's hands and objects; in recordings they stay with their thing
+    overlay/NAME.png    a picture of them
+    instances.json      what each id is in each frame: hand or object, left or right, which hand holds it
+    proposals.json      all proposals of all frames in COCO's result format, masks as run lengths
+    images.json         which image_id is which frame, in COCO's format
+    proposals/NAME.json what came of one frame; a stopped run continues from these
+    summary.json        see `graspcut.runtime.folder_run`
+
+Frames are worked on side by side; ids over time and everything that joins frames are made afterwards, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
+from graspcut.frames.images import encode_image
+from graspcut.frames.json_files import json_bytes, read_json, write_json_atomically
+from graspcut.frames.recording import Recording
+from graspcut.frames.sources import FoundFrame, find_frames
+from graspcut.instances.coco import decode_mask, encode_mask, write_json_list
+from graspcut.instances.result import InstanceProposals
+from graspcut.labels import LABEL_NAMES
+from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
+from graspcut.runtime.pipeline import LimitedCalls
+from graspcut.scene.instances import JoinConfig, SceneInstance, SceneInstances, SideOf, join_instances
+from graspcut.scene.tracking import TrackingState, track
+
+PROPOSALS_FOLDER, OVERLAY_FOLDER = "proposals", "overlay"
+PROPOSALS_FILE, INSTANCES_FILE, IMAGES_FILE = "proposals.json", "instances.json", "images.json"
+CATEGORY = 1
+
+
+class LabelMap(Protocol):
+    """What a segmenter returns, as far as this module uses it."""
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: 0 background, 1 hand, 2 object."""
+
+
+FrameProposer = Callable[[NDArray[np.float32], Camera | None], InstanceProposals]
+FrameSegmenter = Callable[[NDArray[np.float32], Camera | None], LabelMap]
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How a folder is made.
+
+    Attributes:
+        models: names of the networks, recorded in summary.json.
+        focal_px: focal length for frames whose source has no camera.
+        follow: keep ids over time; None does so for recordings.
+        join: how proposals and labels become things.
+    """
+
+    models: tuple[str, str] = ("", "")
+    focal_px: float | None = None
+    follow: bool | None = None
+    join: JoinConfig = JoinConfig()
+
+    def __post_init__(self) -> None:
+        if self.focal_px is not None and not (np.isfinite(self.focal_px) and self.focal_px > 0):
+            raise FrameError(
+                f"the focal length is {self.focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
+            )
+
+
+def propose_folder(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    proposer: FrameProposer,
+    segmenter: FrameSegmenter,
+    *,
+    options: ProposalOptions | None = None,
+    side_of: SideOf | None = None,
+    depth_unit_mm: float | None = None,
+    progress: ProgressCallback | None = None,
+) -> FolderReport:
+    """Proposes on all frames of files, folders and recordings; see the module.
+
+    Args:
+        inputs, out, depth_unit_mm, progress: see `run_over_frames`.
+        proposer: proposes on one frame, such as an `InstanceProposer`.
+        segmenter: labels one frame, such as a `Segmenter`.
+        options: the rest.
+        side_of: tells left from right hands.
+
+    Raises:
+        FrameError: see `run_over_frames`.
+        OSError: if results cannot be written.
+    """
+    options = options if options is not None else ProposalOptions()
+    job = _ProposalJob(proposer, segmenter, options, side_of, depth_unit_mm)
+    report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress)
+    done = {row["name"] for row in report.rows}
+    usable = [place for place in inputs if str(place) not in {name for name, _ in report.failures}]
+    found = [frame for frame in find_frames(usable, depth_unit_mm=depth_unit_mm) if frame.name in done]
+    finish_folder(found, Path(out), options)
+    return report
+
+
+@dataclass(frozen=True)
+class _ProposalJob:
+    """See `graspcut.runtime.folder_run.FrameJob`; the arguments are those of `propose_folder`."""
+
+    proposer: FrameProposer
+    segmenter: FrameSegmenter
+    options: ProposalOptions
+    side_of: SideOf | None
+    depth_unit_mm: float | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        most = getattr(getattr(self.proposer, "settings", None), "most", None)
+        return {
+            "model": self.options.models[0],
+            "labels": self.options.models[1],
+            "most": most,
+            "focal_px": self.options.focal_px,
+            "depth_unit_mm": self.depth_unit_mm,
+        }
+
+    @property
+    def identity(self) -> str:
+        return " ".join(str(getattr(part, "digest", "")) for part in (self.proposer, self.segmenter)).strip()
+
+    @property
+    def parallel_calls(self) -> int | None:
+        known = [getattr(part, "parallel_calls", None) for part in (self.proposer, self.segmenter)]
+        counts = [count for count in known if count is not None]
+        return min(counts) if counts else None
+
+    def outputs(self, name: str) -> tuple[str, ...]:
+        return (f"{PROPOSALS_FOLDER}/{name}.json",)
+
+    def process(self, frame: Frame, name: str, limited: LimitedCalls) -> FrameResult:
+        camera = frame.camera
+        if camera is None and self.options.focal_px is not None:
+            camera = Camera.from_focal_length(frame.width, frame.height, self.options.focal_px)
+        proposals = limited(lambda: self.proposer(frame.depth_mm, camera))
+        labels = limited(lambda: self.segmenter(frame.depth_mm, camera).labels)
+        scene = join_instances(proposals, labels, side_of=self.side_of, config=self.options.join)
+        things = [
+            {**thing.to_dict(), "segmentation": encode_mask(scene.mask(thing.id))} for thing in scene.instances
+        ]
+        content = {
+            "height": frame.height,
+            "width": frame.width,
+            "focal_px": focal_length_px(camera, frame.width),
+            "proposals": proposals.coco_entries(0, CATEGORY),
+            "instances": things,
+        }
+        return FrameResult({f"{PROPOSALS_FOLDER}/{name}.json": json_bytes(content, one_line=True)}, _row(content))
+
+    def reread(self, name: str, folder: Path) -> dict[str, Any]:
+        content = read_json(folder / PROPOSALS_FOLDER / f"{name}.json")
+        if not isinstance(content.get("instances"), list) or not isinstance(content.get("proposals"), list):
+            raise FrameError(f"{folder / PROPOSALS_FOLDER / name}.json holds no proposals; it is made again.")
+        return _row(content)
+
+
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    kinds = [thing["label"] for thing in content["instances"]]
+    return {
+        "width": content["width"],
+        "height": content["height"],
+        "proposals": len(content["proposals"]),
+        "hands": kinds.count("hand"),
+        "objects": kinds.count("object"),
+    }
+
+
+def scene_of(content: dict[str, Any], depth_mm: NDArray[np.float32]) -> SceneInstances:
+    """The things of a frame from what was stored of it."""
+    ids = np.zeros(depth_mm.shape, np.uint8)
+    things = []
+    for entry in content["instances"]:
+        ids[decode_mask(entry["segmentation"])] = entry["id"]
+        label = LABEL_NAMES.index(entry["label"])
+        things.append(
+            SceneInstance(entry["id"], label, entry["score"], entry["pixels"], entry["side"], entry["held_by"])
+        )
+    return SceneInstances(ids, tuple(things), depth_mm)
+
+
+def finish_folder(frames: Sequence[FoundFrame], out: Path, options: ProposalOptions) -> None:
+    """Writes what joins the frames of a folder: ids over time, pictures, the files of all frames.
+
+    Args:
+        frames: those that are done, in their order.
+        out: the folder.
+        options: as for `propose_folder`.
+    """
+    (out / OVERLAY_FOLDER).mkdir(exist_ok=True)
+    proposals: list[dict[str, Any]] = []
+    images, described = [], []
+    states: dict[int, TrackingState] = {}
+    for number, found in enumerate(frames, start=1):
+        content = read_json(out / PROPOSALS_FOLDER / f"{found.name}.json")
+        scene = scene_of(content, found.load().depth_mm)
+        source = id(found.source)
+        if options.follow or (options.follow is None and isinstance(found.source, Recording)):
+            scene, states[source] = track(scene, states.get(source), focal_px=content["focal_px"])
+        write_bytes_atomically(out / f"{found.name}.png", encode_image(scene.ids, ".png"), sync=False)
+        picture = encode_image(scene.draw(), ".png")
+        write_bytes_atomically(out / OVERLAY_FOLDER / f"{found.name}.png", picture, sync=False)
+        proposals += [{**entry, "image_id": number} for entry in content["proposals"]]
+        size = {"height": content["height"], "width": content["width"]}
+        images.append({"id": number, "file_name": f"{found.name}.png", **size})
+        described.append({"name": found.name, "instances": [thing.to_dict() for thing in scene.instances]})
+    write_json_list(out / PROPOSALS_FILE, proposals)
+    categories = [{"id": CATEGORY, "name": "object"}]
+    write_json_atomically(out / IMAGES_FILE, {"images": images, "annotations": [], "categories": categories})
+    write_json_atomically(out / INSTANCES_FILE, {"frames": described})

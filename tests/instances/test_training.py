@@ -15,7 +15,8 @@ from graspcut.instances.data import CropBatch, CropItems, FocusedItems, WindowBa
 from graspcut.instances.models import DeepMask, InstanceFCNSmall, InstanceFCNSmallConfig, build_model, model_config
 from graspcut.instances.targets import POSITIVE, label_windows
 from graspcut.instances.task import InstanceTask, TaskConfig, crop_place
-from graspcut.instances.training import InstanceTraining, begin_encoder, train_instances
+from graspcut.instances.training import begin_encoder, train_instances
+from graspcut.instances.training_options import InstanceTraining
 from graspcut.instances.windows import Scale, WindowGeometry
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.train.samples import Sample, sample_of

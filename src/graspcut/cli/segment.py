@@ -9,8 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli.options import Backend, Precision
-
-_SHOWN_REASONS = 10
+from graspcut.cli.printing import print_failures
 
 
 def segment(
@@ -49,7 +48,6 @@ def segment(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.runtime.cores import usable_cores
-    from graspcut.runtime.folder_run import SUMMARY_NAME
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import segment_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
@@ -82,15 +80,4 @@ def segment(
     speed = f" ({report.done / report.seconds:.1f} frames/s)" if report.done else ""
     renewed = f", {report.renewed} of them again: they were of other weights or inputs" if report.renewed else ""
     print(f"{report.done} frame(s) segmented{speed}{renewed}{earlier}: {report.out}")
-    if not report.failures:
-        return 0
-    print(f"{len(report.failures)} input(s) could not be used:", file=sys.stderr)
-    # A missing unit or a folder of colour images fails every file alike: say each reason once.
-    reasons: dict[str, list[str]] = {}
-    for failed, message in report.failures:
-        reasons.setdefault(message.rpartition(f"{failed}.png: ")[2], []).append(failed)
-    for reason, names in list(reasons.items())[:_SHOWN_REASONS]:
-        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        print(f"  {names[0]}{others}: {reason}", file=sys.stderr)
-    print(f"Every one is listed in {report.out / SUMMARY_NAME}", file=sys.stderr)
-    return 1
+    return print_failures(report)

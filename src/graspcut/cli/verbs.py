@@ -90,6 +90,15 @@ VERBS = (
         "graspcut pose depth/*.png --depth-unit-mm 1 --focal-px 475 --out joints",
     ),
     Verb(
+        "propose",
+        "Segment",
+        "instances:propose",
+        "Find each hand and each object: one mask a thing, with an id that stays over a recording.\n\n"
+        "Writes NAME.png (0 none, else the id), overlay/NAME.png, instances.json (what each id is, which hand holds "
+        "it) and proposals.json (all proposals in COCO's result format). A stopped command continues.",
+        "graspcut propose my-recording --out things",
+    ),
+    Verb(
         "synth",
         "Make data",
         "synth:APP",
@@ -166,6 +175,14 @@ VERBS = (
         "rendered frames are mixed in so that nothing is forgotten. --quick only takes normalisation statistics.",
         "graspcut adapt my-recording --depth-unit-mm 1 --focal-px 475 --out my-model\n"
         "graspcut segment my-recording --depth-unit-mm 1 --model my-model --out labels",
+    ),
+    Verb(
+        "train instances",
+        "Train and measure",
+        "train_instances:instances",
+        "Train a network that proposes instances, from composed frames or from dataset folders with instance maps.",
+        "graspcut train instances --folder runs/things --steps 4000\n"
+        "graspcut train instances --folder runs/mine --data frames --steps 4000",
     ),
     Verb(
         "train matting",

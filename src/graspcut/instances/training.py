@@ -8,9 +8,8 @@ light encoder begun with the weights of the segmentation network, AdamW with war
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +21,15 @@ from graspcut.instances.composing import ComposedConfig, ComposedFrames
 from graspcut.instances.data import CropItems, FocusedItems, WindowItems
 from graspcut.instances.models import MODEL_NAMES, DeepMask, InstanceFCN, build_model, model_config
 from graspcut.instances.task import InstanceTask, TaskConfig, crop_place
+from graspcut.instances.training_options import DEFAULT_QUICK_STEPS, InstanceTraining
 from graspcut.nn.pretrained import load_pretrained
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.synth.sensors.names import SensorName
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.sources import FolderSamples, RenderedSamples, SampleSource
 from graspcut.train.streams import Target, TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
-DEFAULT_QUICK_STEPS = 12_000
 _VALIDATION_SEED = 999_983
-
-NetworkName = Literal["instance-fcn-small", "instance-fcn", "deepmask"]
 
 AUGMENTATION = AugmentationConfig(
     flip=0.5, warp=0.5, rotation_deg=30.0, scale_low=0.85, scale_high=1.2, shift=0.05, holes=0.1, hole_count=3,
@@ -42,71 +38,6 @@ AUGMENTATION = AugmentationConfig(
 # (width, height, share of the batches, batch size): parts of several sizes, at about equal cost a batch, so that
 # the network sees as much around an object as it does in images of all scales.
 _PARTS = ((120, 90, 0.4, 1.5), (160, 120, 0.35, 1.0), (240, 180, 0.15, 0.5), (320, 240, 0.1, 0.25))
-
-
-@dataclass(frozen=True)
-class InstanceTraining:
-    """What is trained, on what, and for how long.
-
-    Attributes:
-        preset: "quick", the recipe of the shipped network, or "paper": the published network, batches and schedule.
-        network: The network; by default that of the preset, "instance-fcn-small" or "instance-fcn".
-        start: Model folder to go on from; its network is taken instead of `network`.
-        encoder: Weights the encoder begins with: a model folder with a light encoder (such as the shipped
-            "dense-attention-small") for the small networks, a local file of ImageNet's VGG-16 for the others; "none"
-            begins at random. By default the shipped segmentation network's for small networks.
-        grid: k, parts of a window's side.
-        inputs: Channels of the VGG networks: depth, colour or both; frames need colour of the depth camera's pixels.
-        crops: Train on crops of single windows (table 2); ~DeepMask always does.
-        steps: Batches to train; by default 12,000 for quick and 40,000 for paper. A run may be made longer by giving
-            more.
-        batch_size: Images in a batch, of 160x120 resized pixels for quick and of any size for paper.
-        data: Dataset folders with instance maps; none trains on frames that are composed as they are needed.
-        validation: Dataset folder for validation; by default composed frames, or none when training from folders.
-        validation_count: Frames to validate on.
-        depth_unit_mm: Unit of folders that do not say it.
-        focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
-        width: Width of the frames in pixels: of composed ones, and what those of folders are resampled to if given.
-        height: Height of the frames in pixels; by default three quarters of the width.
-        sensor: Sensor of the composed frames.
-        smallest_px: Instances with fewer pixels are no objects.
-        data_seed: Seed of frames and augmentation.
-        workers: Processes that prepare batches.
-        learning_rate: Highest learning rate; by default the preset's.
-    """
-
-    preset: Literal["quick", "paper"] = "quick"
-    network: NetworkName | None = None
-    start: str | None = None
-    encoder: str | None = None
-    grid: int = 5
-    inputs: Literal["depth", "colour", "both"] = "depth"
-    crops: bool = False
-    steps: int | None = None
-    batch_size: int = 8
-    data: tuple[Path, ...] = ()
-    validation: Path | None = None
-    validation_count: int = 60
-    depth_unit_mm: float | None = None
-    focal_px: float | None = None
-    width: int | None = None
-    height: int | None = None
-    sensor: SensorName = "sr300"
-    smallest_px: int = 60
-    data_seed: int = 0
-    workers: int = 1
-    learning_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(width, height) to bring frames to; None leaves them."""
-        if self.width is None:
-            return None
-        return self.width, self.height if self.height is not None else round(self.width * 3 / 4)
 
 
 def train_instances(training: InstanceTraining, run: RunConfig) -> RunResult:

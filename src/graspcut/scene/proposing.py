@@ -16,7 +16,7 @@ Frames are worked on side by side; ids over time and everything that joins frame
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,7 +70,7 @@ class ProposalOptions:
     models: tuple[str, str] = ("", "")
     focal_px: float | None = None
     follow: bool | None = None
-    join: JoinConfig = JoinConfig()
+    join: JoinConfig = field(default_factory=JoinConfig)
 
     def __post_init__(self) -> None:
         if self.focal_px is not None and not (np.isfinite(self.focal_px) and self.focal_px > 0):
@@ -154,9 +154,7 @@ class _ProposalJob:
         proposals = limited(lambda: self.proposer(frame.depth_mm, camera))
         labels = limited(lambda: self.segmenter(frame.depth_mm, camera).labels)
         scene = join_instances(proposals, labels, side_of=self.side_of, config=self.options.join)
-        things = [
-            {**thing.to_dict(), "segmentation": encode_mask(scene.mask(thing.id))} for thing in scene.instances
-        ]
+        things = [{**thing.to_dict(), "segmentation": encode_mask(scene.mask(thing.id))} for thing in scene.instances]
         content = {
             "height": frame.height,
             "width": frame.width,

@@ -1,48 +1,96 @@
 """Trains the shipped `dense-attention-small` weights: synthetic frames only, rendered while it trains, never written.
 
-    python benchmarks/train_shipped_weights.py --out runs/small --steps 12000
-    python benchmarks/train_shipped_weights.py --out runs/small --steps 16000 --late --frames-seed 11  # then
+    nice -n 19 python benchmarks/train_shipped_weights.py --out runs/shipped
+    python benchmarks/train_shipped_weights.py --out runs/shipped --show
 
-Most batches are windows around a hand out of a 320 x 240 camera: they teach more per second than whole frames, of which
-`--late` has more. Each of `--processes` trains on one core and their gradients are averaged.
-Killed and started again with the same arguments it continues where it stopped.
-Other arguments are refused, or accepted with --accept-changes. No real frame and no held-out kind of object is
-seen. The card of the shipped weights says with which arguments they were made.
+The first command works off `PLAN`, one phase after the other, each in a run folder of its own that starts from the
+model of the phase before; the first starts from the weights that are shipped now, grown without a change of what they
+compute. Stopped by Ctrl-C, SIGTERM or a power cut, and typed again, it goes on where it stood. After every phase the
+batch-norm statistics are taken anew over whole rendered frames, and the model is scored on frames of unseen kinds of
+objects, of the first version of the renderer and of the newest one: OUT/scores.json, beside the same scores of the
+shipped weights. Ship a model only if it wins.
+
+Most batches are windows around a hand: they teach more per second than whole frames, of which later phases have more.
+Frames come from all cameras that the renderer knows, at 320x240 and at 640x480, sampled as the network meets them in
+use. With --processes each trains on one core and their gradients are averaged; their number is part of a phase. No real
+frame and no held-out kind of object is seen.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
-from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder
-from graspcut.segmentation.data import segmentation_target
+from graspcut.frames.camera import Camera
+from graspcut.frames.json_files import write_json_atomically
+from graspcut.nn.normalisation import recompute_batch_norms
+from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder, save_model_folder
+from graspcut.segmentation.data import WorkingTarget
+from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
+from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.scenes.config import ProfileName
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.sources import RenderedSamples
-from graspcut.train.streams import TrainingData, ValidationPart, View
+from graspcut.train.streams import TrainingData, ValidationPart, View, as_tensors, stacked
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
-# (window or None for the whole 320 x 240 frame, share of --batch, share of the batches early, share late)
-VIEWS = (((128, 128), 1.0, 0.7, 0.35), ((176, 144), 1.0, 0.2, 0.35), (None, 0.375, 0.1, 0.3))
+NETWORK = DenseAttentionSmallConfig(neighbours=True)
+BATCH = 16  # windows of 128 x 128 at the scale of the network; other batches hold about as many pixels
+_STEM = "encoder.levels.0.0.0.weight"
 
-NETWORK = DenseAttentionSmallConfig()
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the plan.
+
+    Attributes:
+        name: of its run folder.
+        steps: batches.
+        learning_rate: the highest one.
+        whole_share: share of the batches with whole frames; the others are windows.
+        first_version_share: share of the batches from the first version of the renderer.
+        class_weights: of background, hand and object.
+        contour_part: last part of the phase, in which the contour loss is added.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    whole_share: float
+    first_version_share: float = 0.2
+    class_weights: tuple[float, float, float] = (1.0, 1.0, 1.6)
+    contour_part: float = 0.0
+
+
+# 128,000 batches of 16 windows, or as many pixels: about two million frames and windows.
+PLAN = (
+    Phase("1-new-places", 6_000, 1e-3, whole_share=0.4),
+    Phase("2-long", 60_000, 2e-3, whole_share=0.4),
+    Phase("3-whole", 50_000, 1.5e-3, whole_share=0.7),
+    Phase("4-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
+)
 
 
 def grown(folder: Path) -> nn.Module:
-    """`NETWORK` that computes what a stored network with fewer residual blocks a level computes.
+    """`NETWORK` that computes what a stored network with fewer residual blocks, or without neighbours, computes.
 
-    New blocks come last in their level and their last batch norm has scale 0: they add nothing before they are trained.
+    New blocks come last in their level and their last batch norm has scale 0, and the first convolution has weights of
+    0 for the neighbours: they add nothing before they are trained.
 
     Raises:
-        ModelFolderError: the stored network differs in more than its number of blocks.
+        ModelFolderError: the stored network differs in more.
     """
     _, tensors = load_model_folder(folder)
     network = build_model({"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)})
@@ -51,69 +99,188 @@ def grown(folder: Path) -> nn.Module:
     for module in new:
         if module.endswith(".norm"):
             filled[f"{module}.weight"].zero_()
+    wanted, stem = filled[_STEM].shape, tensors[_STEM]
+    if stem.shape[1] < wanted[1]:
+        more = np.zeros((stem.shape[0], wanted[1] - stem.shape[1], *stem.shape[2:]), stem.dtype)
+        tensors[_STEM] = np.concatenate([stem, more], axis=1)
     fill_network(network, {**{name: value.numpy() for name, value in filled.items()}, **tensors}, folder)
     return network
 
 
-def main() -> None:
-    """Parse the arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="run folder; an existing one is continued")
-    parser.add_argument("--steps", type=int, default=12_000, help="optimiser steps in all")
-    parser.add_argument("--batch", type=int, default=8, help="windows a batch and process")
-    parser.add_argument(
-        "--start", help="model folder or shipped model to go on from; missing residual blocks are added"
-    )
-    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest one")
-    parser.add_argument("--late", action="store_true", help="more whole frames, more weight on objects")
-    parser.add_argument("--frames-seed", type=int, default=1, help="first of three seeds of the rendered frames")
-    parser.add_argument("--processes", type=int, default=2, help="training processes, one core and one renderer each")
-    parser.add_argument("--accept-changes", action="store_true", help="continue a run with other arguments")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+def rendered(size: tuple[int, int], window: tuple[int, int] | None, profile: ProfileName, seed: int) -> RenderedSamples:
+    """Frames of all cameras of a version of the renderer, or windows out of them."""
+    jitter = 0.1 if profile == "v1" else 0.0  # the second version varies focal lengths by itself
+    synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window)
+    return RenderedSamples(FrameGenerator(synth, seed))
 
-    weights = (1.0, 1.0, 1.6) if options.late else (1.0, 1.0, 1.0)
-    config = dataclasses.replace(
-        TaskConfig.quick(options.steps, learning_rate=options.learning_rate),
-        class_weights=weights,
+
+def views_of(phase: Phase, batch: int, seed: int) -> list[View]:
+    """What a phase trains on: whole frames and windows, of two sizes and two versions of the renderer."""
+    # (frame, window, items of one batch for each window of 128 x 128, item at the scale of the network, share)
+    kinds = (
+        ((320, 240), None, 0.25, (320, 240), 0.5 * phase.whole_share),
+        ((640, 480), None, 0.25, (320, 240), 0.5 * phase.whole_share),
+        ((320, 240), (128, 128), 1.0, (128, 128), 0.25 * (1 - phase.whole_share)),
+        ((320, 240), (176, 144), 0.65, (176, 144), 0.25 * (1 - phase.whole_share)),
+        ((640, 480), (256, 256), 1.0, (128, 128), 0.5 * (1 - phase.whole_share)),
     )
-    synth = SynthConfig(colour=False, focal_jitter=0.1)
-    views = [
+    versions: tuple[tuple[ProfileName, float], ...] = (
+        ("v2", 1 - phase.first_version_share),
+        ("v1", phase.first_version_share),
+    )
+    return [
         View(
-            RenderedSamples(FrameGenerator(dataclasses.replace(synth, window=window), options.frames_seed + number)),
-            segmentation_target,
-            probability=late if options.late else early,
-            batch_size=max(1, round(batch * options.batch)),
+            rendered(frame, window, profile, 100 * seed + 10 * number + version),
+            WorkingTarget(NETWORK.working_focal_px, item, NETWORK.neighbours),
+            probability=share * version_share,
+            batch_size=max(1, round(part * batch)),
             augmentation=AugmentationConfig(flip=0.5),
-            missing_depth_label=None,  # the renderer knows what is in shadows and holes
+            missing_depth_label=None if profile == "v2" else 255,  # the second version knows what lies in a shadow
         )
-        for number, (window, batch, early, late) in enumerate(VIEWS)
+        for version, (profile, version_share) in enumerate(versions)
+        for number, (frame, window, part, item, share) in enumerate(kinds)
+        if share * version_share > 0
     ]
-    validation = [
-        ValidationPart(
-            RenderedSamples(FrameGenerator(SynthConfig(colour=False), seed=999_983)), segmentation_target, count=200
-        )
-    ]
+
+
+def phase_config(phase: Phase) -> TaskConfig:
+    """The recipe of a phase."""
+    config = TaskConfig.quick(phase.steps, learning_rate=phase.learning_rate, contour_part=phase.contour_part)
+    return dataclasses.replace(config, class_weights=phase.class_weights)
+
+
+def with_statistics_of_whole_frames(network: nn.Module, frames: int = 640, seed: int = 970_001) -> nn.Module:
+    """Takes the batch-norm statistics anew, in place, over whole frames of both sizes."""
+    target = WorkingTarget(NETWORK.working_focal_px, (320, 240), neighbours=True)
+    kinds = (((320, 240), "v2"), ((640, 480), "v2"), ((320, 240), "v1"))
+    sources = [rendered(size, None, profile, seed + number) for number, (size, profile) in enumerate(kinds)]  # type: ignore[arg-type]
+    rng = np.random.default_rng(seed)
+
+    def batches() -> Any:
+        for first in range(0, frames, 8):
+            source = sources[first // 8 % len(sources)]
+            yield as_tensors(stacked([target(source.sample(index), rng) for index in range(first, first + 8)])).inputs
+
+    recompute_batch_norms(network, batches())
+    return network
+
+
+def scores(model: Path, frames: int) -> dict[str, dict[str, float]]:
+    """Percent, on whole frames of unseen kinds of objects, each version of the renderer and size by itself."""
+    segmenter = Segmenter.load(model, device="cpu", threads=1, backend="pytorch")
+    found = {}
+    for name, size, profile in (
+        ("v1 320x240", (320, 240), "v1"),
+        ("v2 320x240", (320, 240), "v2"),
+        ("v2 640x480", (640, 480), "v2"),
+    ):
+        synth = SynthConfig(*size, profile=profile, colour=False, held_out_kinds=True)  # type: ignore[arg-type]
+        generator = FrameGenerator(synth, 960_001)
+        counts, false_pixels, empty_pixels = ConfusionCounts(), 0, 0
+        for index in range(frames):
+            labelled = generator[index]
+            labels = segmenter(labelled.frame, labelled.frame.camera or Camera.sr300(*size)).labels
+            if np.isin(labelled.labels, (1, 2)).any():
+                counts.add(labelled.labels, labels)
+            else:
+                false_pixels, empty_pixels = false_pixels + int((labels > 0).sum()), empty_pixels + labels.size
+        result = counts.scores()
+        found[name] = {
+            "mean_iou": 100 * result.mean_iou,
+            "hand_iou": 100 * result.hand_iou,
+            "object_iou": 100 * result.object_iou,
+            "false_without_hand": 100 * false_pixels / max(1, empty_pixels),
+        }
+    return found
+
+
+def finish_phase(folder: Path, model: Path, frames: int) -> None:
+    """New statistics, OUT/PHASE/final, and its scores beside those of the shipped weights."""
+    config, weights = load_model_folder(model)
+    network = build_model(config["model"])
+    fill_network(network, weights, model)
+    with_statistics_of_whole_frames(network.eval())
+    card = (model / "card.md").read_text(encoding="utf-8")
+    final = save_model_folder(folder / "final", config, network.state_dict(), card)
+    path = folder.parent / "scores.json"
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if "shipped" not in table:
+        table["shipped"] = scores(find_model_folder("dense-attention-small"), frames)
+    table[folder.name] = scores(final, frames)
+    write_json_atomically(path, table)
+    print(json.dumps({name: table[name] for name in ("shipped", folder.name)}, indent=1), flush=True)
+
+
+def run_phase(phase: Phase, start: Path, options: argparse.Namespace) -> Path | None:
+    """Trains a phase, or goes on with it; its model folder, or None if it was stopped."""
+    folder = options.out / phase.name
+    if (folder / "model").exists():
+        return Path(folder / "model")
     run = RunConfig(
-        options.out,
+        folder,
         seed=options.seed,
+        accelerator="cpu",
         devices=options.processes,
         strategy="ddp" if options.processes > 1 else "auto",
         precision=options.precision,
         threads=1,
         validate_every_steps=1000,
-        checkpoint_every_minutes=4.0,
+        checkpoint_every_minutes=options.checkpoint_minutes,
+        keep_every_steps=5000,
+        log_every_steps=20,
         accept_changes=options.accept_changes,
     )
     prepare_run(run)
     network_config: dict[str, Any] = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORK)}
-    network: nn.Module | None = None
-    if options.start is not None:
-        network = grown(find_model_folder(options.start))
-    task = SegmentationTask(network_config, config, network)
-    result = run_training(task, TrainingData(views, validation, seed=options.seed, workers=1), run)
-    print(result)
+    network = grown(start)
+    target = WorkingTarget(NETWORK.working_focal_px, (320, 240), NETWORK.neighbours)
+    validation = [
+        ValidationPart(rendered(size, None, "v2", 950_001), target, count=60) for size in ((320, 240), (640, 480))
+    ]
+    data = TrainingData(views_of(phase, options.batch, 1 + PLAN.index(phase)), validation, seed=options.seed, workers=1)
+    result = run_training(SegmentationTask(network_config, phase_config(phase), network), data, run)
+    print(result, flush=True)
+    return result.model_folder
+
+
+def show(out: Path) -> None:
+    """Where the plan stands."""
+    for phase in PLAN:
+        folder = out / phase.name
+        state = "done" if (folder / "model").exists() else "not begun"
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        if state != "done" and checkpoint.exists():
+            step = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+            state = f"step {step} of {phase.steps}"
+        print(f"{phase.name:16s} {state}")
+
+
+def main() -> None:
+    """Parse the arguments and work off the plan."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the phases; an existing one is continued")
+    parser.add_argument("--show", action="store_true", help="only say where the plan stands")
+    parser.add_argument("--start", default="dense-attention-small", help="model folder or shipped model to grow from")
+    parser.add_argument("--batch", type=int, default=BATCH, help="windows of 128 x 128 a batch and process")
+    parser.add_argument("--processes", type=int, default=1, help="training processes, one core and one renderer each")
+    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
+    parser.add_argument("--accept-changes", action="store_true", help="continue a phase with other settings")
+    parser.add_argument("--checkpoint-minutes", type=float, default=4.0)
+    parser.add_argument("--test-frames", type=int, default=300, help="frames of each kind that a phase is scored on")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.show:
+        show(options.out)
+        return
+    start = find_model_folder(options.start)
+    for phase in PLAN:
+        model = run_phase(phase, start, options)
+        if model is None:
+            print("stopped; the same command continues")
+            return
+        start = options.out / phase.name / "final"
+        if not start.exists():
+            finish_phase(options.out / phase.name, model, options.test_frames)
 
 
 if __name__ == "__main__":

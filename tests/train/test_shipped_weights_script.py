@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from benchmarks.train_shipped_weights import NETWORK, grown
+from benchmarks.train_shipped_weights import NETWORK, PLAN, grown, phase_config, views_of
 
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
+from graspcut.train.streams import as_tensors
 from tests.mini_network import randomise_batch_norms, scene_mm
 
 
@@ -27,7 +29,7 @@ def stored(folder: Path, config: DenseAttentionSmallConfig) -> DenseAttentionSma
 def with_blocks(more: int) -> DenseAttentionSmallConfig:
     """The script's network with more, or fewer, residual blocks a level."""
     one, two, three, four, five = (max(0, count + more) for count in NETWORK.blocks)
-    return dataclasses.replace(NETWORK, blocks=(one, two, three, four, five))
+    return dataclasses.replace(NETWORK, blocks=(one, two, three, four, five), neighbours=False)
 
 
 @pytest.mark.parametrize("fewer", [1, 2])
@@ -37,19 +39,38 @@ def test_new_blocks_add_nothing_at_first_and_can_be_trained(fewer: int, tmp_path
     assert isinstance(new, DenseAttentionSmall) and new.config == NETWORK
     assert len(list(new.parameters())) > len(list(old.parameters()))
     depth, focal = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64), torch.tensor([240.0])
+    near = torch.from_numpy(np.stack([scene_mm(48, 64, seed) for seed in (1, 2, 3)])).unsqueeze(0)
     with torch.no_grad():
-        assert torch.allclose(new.eval()(depth, focal), old(depth, focal), atol=1e-4)
+        assert torch.allclose(new.eval()(depth, focal, near), old(depth, focal), atol=1e-4)
     names = {name for name, _ in old.named_parameters()}
     added = {name: value for name, value in new.named_parameters() if name not in names}
-    new.train()(depth.expand(2, -1, -1, -1), focal.expand(2)).square().mean().backward()
+    logits = new.train()(depth.expand(2, -1, -1, -1), focal.expand(2), near.expand(2, -1, -1, -1))
+    logits.square().mean().backward()
+    stem = new.get_parameter("encoder.levels.0.0.0.weight")
+    assert not stem[:, 6:].any() and stem.grad is not None and stem.grad[:, 6:].any()
     scales = [value for name, value in added.items() if name.endswith(".norm.weight")]
     assert scales and all(scale.grad is not None and scale.grad.any() for scale in scales)
 
 
 def test_a_network_that_differs_in_more_is_refused(tmp_path: Path) -> None:
-    stored(tmp_path / "wide", dataclasses.replace(NETWORK, squeeze_width=20))
+    stored(tmp_path / "wide", dataclasses.replace(NETWORK, squeeze_width=20, neighbours=False))
     with pytest.raises(ModelFolderError, match="wrong shape"):
         grown(tmp_path / "wide")
     stored(tmp_path / "long", with_blocks(1))
     with pytest.raises(ModelFolderError, match="unexpected"):
         grown(tmp_path / "long")
+
+
+def test_every_phase_has_views_whose_items_the_network_takes() -> None:
+    assert sum(phase.steps for phase in PLAN) * 16 >= 2_000_000
+    for phase in PLAN:
+        assert sum(view.probability for view in views_of(phase, 16, 1)) == pytest.approx(1.0)
+        assert phase_config(phase).steps == phase.steps
+    sizes = set()
+    for view in views_of(PLAN[0], 2, 1)[:5]:
+        batch = as_tensors(view.batch(0, 0))
+        count, _, height, width = batch.depth_mm.shape
+        sizes.add((width, height))
+        assert count == view.batch_size and batch.neighbours_mm.shape == (count, 3, height, width)
+        assert batch.labels.shape == (count, height, width)
+    assert sizes == {(320, 240), (128, 128), (176, 144)}

@@ -169,6 +169,25 @@ def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, su
     return torch.where(one_surface, mixed, nearest) * inside
 
 
+def sample_neighbours(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling) -> Tensor:
+    """The frame pixels above, left, and above left of each pixel that `sample_depth` takes.
+
+    Where every second pixel is taken, these are the ones that are left out, so that with them a network sees all.
+
+    Args:
+        depth_mm: (B, 1, H, W) millimetres, 0 = no data.
+        rows, columns: from `axis_sampling` of the height and the width.
+
+    Returns:
+        (B, 3, h, w), h and w whole multiples of 16; at the frame's border the pixel itself stands for what is outside.
+    """
+    above = depth_mm.index_select(2, (rows.source - 1).clamp(min=0))
+    beside = depth_mm.index_select(2, rows.source)
+    left = (columns.source - 1).clamp(min=0)
+    found = (above.index_select(3, columns.source), beside.index_select(3, left), above.index_select(3, left))
+    return torch.cat(found, dim=1) * (rows.inside.reshape(1, 1, -1, 1) * columns.inside.reshape(1, 1, 1, -1))
+
+
 def guided_upsample(
     maps: Tensor,
     working_depth_mm: Tensor,
@@ -245,7 +264,8 @@ class WorkingScale(nn.Module):
     before.
 
     Args:
-        core: network with `forward(depth_mm, focal_px) -> maps at the size of the depth`.
+        core: network with `forward(depth_mm, focal_px) -> maps at the size of the depth`. If it has an attribute
+            `takes_neighbours` that is true, it is also given what `sample_neighbours` finds.
         working_focal_px: focal length in pixels at which `core` was trained; None runs it at the frame's own scale.
         edge_mm: see `guided_upsample`.
         activation: what becomes of the core's maps before they are brought back; the default makes class logits
@@ -316,11 +336,11 @@ class WorkingScale(nn.Module):
             depth_mm, focal_px: as in `forward`.
             plan: from `plan`.
         """
-        count = depth_mm.shape[0]
         if plan is None:
-            return self.activation(self.core(depth_mm, focal_px.expand(count)).float())
+            return self.activation(self.core(*self._with_neighbours(depth_mm, depth_mm, focal_px, None)).float())
         working_depth_mm = sample_depth(depth_mm, plan.rows, plan.columns)
-        maps = self.activation(self.core(working_depth_mm, plan.focal_px.expand(count)).float())
+        inputs = self._with_neighbours(depth_mm, working_depth_mm, plan.focal_px, plan)
+        maps = self.activation(self.core(*inputs).float())
         if self.working_focal_px is None:
             return maps[..., : depth_mm.shape[-2], : depth_mm.shape[-1]]
         return guided_upsample(
@@ -332,6 +352,18 @@ class WorkingScale(nn.Module):
             self.edge_mm,
             sum_to_one=self.sum_to_one,
         )
+
+    def _with_neighbours(
+        self, depth_mm: Tensor, working_depth_mm: Tensor, focal_px: Tensor, plan: ScalePlan | None
+    ) -> tuple[Tensor, ...]:
+        inputs = working_depth_mm, focal_px.expand(depth_mm.shape[0])
+        if not getattr(self.core, "takes_neighbours", False):
+            return inputs
+        if plan is not None:
+            return *inputs, sample_neighbours(depth_mm, plan.rows, plan.columns)
+        above = torch.cat((depth_mm[:, :, :1], depth_mm[:, :, :-1]), dim=2)
+        left, above_left = (torch.cat((rows[..., :1], rows[..., :-1]), dim=3) for rows in (depth_mm, above))
+        return *inputs, torch.cat((above, left, above_left), dim=1)
 
 
 def _check_focal_lengths(focal_px: Tensor) -> None:

@@ -5,11 +5,16 @@ Streams, folders and rendered frames are those of all methods: `graspcut.train.s
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from graspcut.labels import UNKNOWN
+from graspcut.nn.working_scale import working_size
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.samples import Sample
 
@@ -24,14 +29,73 @@ class SegmentationBatch(NamedTuple):
         depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data.
         focal_px: (B,) float32 pixels.
         labels: (B, H, W) uint8, 255 = ignored.
+        neighbours_mm: (B, 3, H, W) float32 millimetres, see `graspcut.nn.working_scale.sample_neighbours`; not an array
+            for networks that do not take them.
     """
 
     depth_mm: Any
     focal_px: Any
     labels: Any
+    neighbours_mm: Any = None
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the network is called with."""
+        first: tuple[Tensor, ...] = (self.depth_mm, self.focal_px)
+        return (*first, self.neighbours_mm) if isinstance(self.neighbours_mm, Tensor) else first
 
 
 def segmentation_target(sample: Sample, _rng: np.random.Generator) -> SegmentationBatch:
     """The item of a sample with the maps "depth_mm" and "labels"."""
     depth: NDArray[np.float32] = sample["depth_mm"]
     return SegmentationBatch(depth[np.newaxis], np.float32(sample.focal_px), sample["labels"])
+
+
+@dataclass(frozen=True)
+class WorkingTarget:
+    """The item of a sample as the network meets it in use: sampled at its working scale, in a picture of one size.
+
+    Cameras of many focal lengths so give batches of one size. Where the sampled picture is larger than the item, a
+    random part of it is taken; where it is smaller, it lies somewhere in a picture without data.
+
+    Attributes:
+        working_focal_px: of the network.
+        size: (width, height) of the items, whole multiples of 16.
+        neighbours: add what `sample_neighbours` would find.
+    """
+
+    working_focal_px: float
+    size: tuple[int, int]
+    neighbours: bool = False
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> SegmentationBatch:
+        """See the class."""
+        height, width = sample.size
+        working = working_size(height, width, sample.focal_px, self.working_focal_px)
+        (rows, row_place), (columns, column_place) = (
+            _placed(full, sampled, side, rng)
+            for full, sampled, side in zip((height, width), working, self.size[::-1], strict=True)
+        )
+        scale = math.sqrt(working[0] * working[1] / (height * width))
+        depth, labels = sample["depth_mm"], sample["labels"]
+        item_depth = np.zeros((1, self.size[1], self.size[0]), np.float32)
+        item_labels = np.full(item_depth.shape[1:], UNKNOWN, np.uint8)
+        item_depth[0, row_place, column_place] = depth[np.ix_(rows, columns)]
+        item_labels[row_place, column_place] = labels[np.ix_(rows, columns)]
+        neighbours = None
+        if self.neighbours:
+            neighbours = np.zeros((3, *item_labels.shape), np.float32)
+            above, left = np.maximum(rows - 1, 0), np.maximum(columns - 1, 0)
+            for number, taken in enumerate(((above, columns), (rows, left), (above, left))):
+                neighbours[number, row_place, column_place] = depth[np.ix_(*taken)]
+        return SegmentationBatch(item_depth, np.float32(sample.focal_px * scale), item_labels, neighbours)
+
+
+def _placed(full: int, sampled: int, side: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], slice]:
+    """Which of `full` pixels are taken when an axis is sampled at `sampled` ones, and where they lie in the item."""
+    source = np.minimum((2 * np.arange(sampled) + 1) * full // (2 * sampled), full - 1)
+    if sampled > side:
+        first = int(rng.integers(sampled - side + 1))
+        return source[first : first + side], slice(0, side)
+    first = int(rng.integers(side - sampled + 1))
+    return source, slice(first, first + sampled)

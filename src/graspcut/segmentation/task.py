@@ -145,7 +145,7 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
 
     def loss_terms(self, batch: SegmentationBatch, step: int) -> dict[str, Tensor]:
         """See `BaseTask`."""
-        logits = self.model(batch.depth_mm, batch.focal_px)
+        logits = self.model(*batch.inputs)
         return self.terms_of_logits(logits.float(), batch.labels, contour=self.config.contour_active(step))
 
     def terms_of_logits(self, logits: Tensor, labels: Tensor, *, contour: bool) -> dict[str, Tensor]:
@@ -175,7 +175,7 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
 
     def counts(self, batch: SegmentationBatch) -> dict[str, NDArray[Any]]:
         """The confusions of one batch."""
-        predicted = self(batch.depth_mm, batch.focal_px).argmax(dim=1).to(torch.uint8)
+        predicted = self(*batch.inputs).argmax(dim=1).to(torch.uint8)
         counts = ConfusionCounts()
         counts.add(batch.labels.cpu().numpy(), predicted.cpu().numpy())
         return {"confusions": counts.total()}

@@ -44,7 +44,7 @@ class SearchConfig:
     """How the approximate search works.
 
     Attributes:
-        lists: Inverted lists of the index; 0 takes about the square root of the number of patches.
+        lists: Inverted lists of the index; 0 takes the square root of the number of patches, at most 2048.
         probes: Lists that are looked through for a query.
         candidates: Patches a query that are compared exactly.
         stride: The index is asked at every stride-th row and column; the pixels between take their neighbours' finds.
@@ -161,7 +161,7 @@ class PatchDictionary:
             ModuleNotFoundError: If FAISS is missing.
         """
         faiss = _faiss()
-        lists = self.config.lists or max(1, min(4096, round(len(self) ** 0.5)))
+        lists = self.config.lists or max(1, min(2048, round(len(self) ** 0.5)))
         bits = 8 * SAMPLED
         index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, lists)
         index.own_fields = False
@@ -192,7 +192,16 @@ class PatchDictionary:
 
     def nearest_exactly(self, parts: NDArray[np.uint8], count: int = 1) -> Matches:
         """The `count` nearest patches of every hand pixel, compared with every patch (equation 1)."""
-        query, pixels, ids, distances = self._start(parts, count)
+        _, pixels, ids, distances = self._start(parts, count)
+        self.search_pixels_exactly(parts, pixels, ids, distances)
+        return Matches(pixels, ids, distances, (parts.shape[0], parts.shape[1]))
+
+    def search_pixels_exactly(
+        self, parts: NDArray[np.uint8], pixels: NDArray[np.int64], ids: NDArray[np.int64], distances: NDArray[np.int64]
+    ) -> None:
+        """Write the nearest patches of some pixels (m, 2) to `ids` and `distances` (m, count), which "
+        "begin as -1 and 730."""
+        query = np.pad(parts, MARGIN)
 
         def search(some: slice) -> None:
             kernels.search_exactly(
@@ -200,7 +209,12 @@ class PatchDictionary:
             )
 
         self._in_threads(search, len(pixels))
-        return Matches(pixels, ids, distances, (parts.shape[0], parts.shape[1]))
+
+    def set_probes(self, probes: int) -> None:
+        """Look through another number of lists from now on."""
+        if self._index is None:
+            self.build_index()
+        self._index.nprobe = probes
 
     def nearest(self, parts: NDArray[np.uint8], count: int = 1) -> Matches:
         """The same by the index: every patch that is returned has its exact distance, but a nearer one may exist."""

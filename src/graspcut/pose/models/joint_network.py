@@ -23,6 +23,7 @@ from graspcut.pose.anatomy import JOINT_PARTS, PARTS, joint_part_matrix
 INPUT_PX = 24
 MASK_PX = 12
 _CONCATENATED = 8 + 8 + 8 + 16
+_LOCAL_UNITS = 64
 
 
 def halved(image: Tensor) -> Tensor:
@@ -201,7 +202,9 @@ class SharedJointNetwork(nn.Module):
         self.norm_whole = _norm2d(_CONCATENATED - 8)
         cells = MASK_PX * MASK_PX
         self.fc_whole = nn.Linear((_CONCATENATED - 8) * cells, hidden)
-        self.fc_local = nn.Linear(8 * cells, hidden, bias=False)
+        # Through few units: it runs once a joint, and would cost more than all the rest together.
+        self.fc_local = nn.Linear(8 * cells, _LOCAL_UNITS)
+        self.fc_from_local = nn.Linear(_LOCAL_UNITS, hidden, bias=False)
         self.joint_bias = nn.Parameter(torch.zeros(joints, hidden))
         self.norm_fc = nn.BatchNorm1d(hidden, affine=False)
         self.output = nn.Parameter(torch.randn(joints, hidden, 5) * hidden**-0.5)
@@ -227,11 +230,15 @@ class SharedJointNetwork(nn.Module):
         pooled = self.c232(functional.max_pool2d(functional.pad(maps, (0, 1, 0, 1)), 2, stride=1))
         joined = functional.relu(self.norm_whole(torch.cat([whole, pooled, self.c241(maps)], dim=1)))
         from_whole = self.fc_whole(joined.flatten(1))
-        masked = maps
+        # A 1x1 convolution of masked maps is the masked convolution of the maps: it runs once, not once a joint.
+        local = functional.conv2d(maps, self.c211.weight)
         if self.masks:
-            masked = (maps[:, None] * joint_masks(parts, self.matrix)[:, :, None]).flatten(0, 1)
-        local = self.c212(functional.relu(self.norm_c211(self.c211(masked))))
-        from_local = self.fc_local(functional.relu(self.norm_local(local)).flatten(1))
+            local = (local[:, None] * joint_masks(parts, self.matrix)[:, :, None]).flatten(0, 1)
+        assert self.c211.bias is not None
+        local = local + self.c211.bias[:, None, None]
+        local = self.c212(functional.relu(self.norm_c211(local)))
+        local = functional.relu(self.fc_local(functional.relu(self.norm_local(local)).flatten(1)))
+        from_local = self.fc_from_local(local)
         if self.masks:
             from_local = from_local.unflatten(0, (count, joints))
         else:

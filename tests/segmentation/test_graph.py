@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from graspcut.runtime.contract import BackendError
 from graspcut.segmentation.graph import SegmentationGraph
-from graspcut.segmentation.predictor import Segmenter, inputs_of, labels_of
+from graspcut.segmentation.predictor import Segmenter, inputs_of
+from graspcut.segmentation.result import labels_of
 from tests.mini_network import mini_network, scene_mm
 
 SIZES = [((48, 64), 240.0), ((41, 57), 240.0), ((97, 131), 480.0), ((47, 61), 365.0), ((20, 24), 120.0)]

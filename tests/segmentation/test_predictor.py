@@ -16,8 +16,8 @@ from graspcut.frames.frame import Frame
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.runtime.torch_session import choose_device
-from graspcut.segmentation.predictor import Segmenter, labels_of
-from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.result import Segmentation, labels_of
 from tests.mini_network import mini_config, mini_network, save_mini_folder
 
 

@@ -22,6 +22,7 @@ def segment(
     overlay: Annotated[bool, Parameter(negative="")] = False,
     video: Annotated[bool, Parameter(negative="")] = False,
     independent: Annotated[bool, Parameter(negative="")] = False,
+    careful: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -41,6 +42,7 @@ def segment(
         video: The images of each folder follow each other in time, as in a recording: the frames before and after
             steady the labels.
         independent: Label every frame of a recording on its own.
+        careful: Ask the network about every frame twice, as it is and mirrored: twice the time.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
@@ -50,6 +52,7 @@ def segment(
     from graspcut.runtime.cores import usable_cores
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import segment_folder
+    from graspcut.segmentation.careful import CarefulSegmenter
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     if video and independent:
@@ -61,13 +64,14 @@ def segment(
         OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
     )
     segmenter.sensitivity = sensitivity
+    chosen = CarefulSegmenter(segmenter) if careful else segmenter
     over_time = ", steadied over time" if in_order else ""
     print(f"{name}: {segmenter.description}{over_time}", file=sys.stderr)
     with frame_progress("segmenting") as progress:
         report = segment_folder(
             inputs,
             out,
-            segmenter,
+            chosen,
             # Other precisions label some pixels otherwise: a folder takes the results of one.
             model_name=name if segmenter.session.precision == "fp32" else f"{name} {segmenter.session.precision}",
             depth_unit_mm=depth_unit_mm,

@@ -168,7 +168,10 @@ class _VideoSequence:
     def __init__(self, job: _VideoJob, wanted: Sequence[bool]) -> None:
         config = StreamConfig()
         blocks = {position // config.block_frames for position, is_wanted in enumerate(wanted) if is_wanted}
-        self._job, self._smoother = job, Smoother(config, blocks)
+        self._job, self._smoother = (
+            job,
+            Smoother(config, blocks, sensitivity=getattr(job.segmenter, "sensitivity", 1.0)),
+        )
         self._seen: dict[int, tuple[str, float]] = {}
 
     def needs(self, position: int) -> bool:

@@ -26,7 +26,8 @@ from graspcut.frames.frame import Frame, check_depth
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.contract import ArraySpec, TaskContract
 from graspcut.runtime.predictor import Inputs, Predictor
-from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.result import Segmentation, labels_of
+from graspcut.segmentation.stream import SegmentationStream, StreamConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,6 +120,14 @@ class Segmenter(Predictor):
         """
         return self.segment_batch([depth_mm], camera)[0]
 
+    def stream(self, config: StreamConfig | None = None) -> SegmentationStream:
+        """For frames in order of time: `result, state = stream.step(frame, state)`, or `stream.smooth(recording)`.
+
+        Args:
+            config: how much the frames around are believed.
+        """
+        return SegmentationStream(self, config)
+
     def segment_batch(self, frames: Sequence[NDArray[Any] | Frame], camera: Camera | None = None) -> list[Segmentation]:
         """Segments frames of one size and one camera together; faster on a GPU, about equal on a CPU.
 
@@ -165,16 +174,6 @@ class Segmenter(Predictor):
         """
         width, height = size
         self(np.zeros((height, width), np.float32), camera)
-
-
-def labels_of(probabilities: NDArray[np.float32], sensitivity: float = 1.0) -> NDArray[np.uint8]:
-    """Labels (B, H, W) of probabilities (B, 3, H, W), as the graph makes them."""
-    best = probabilities[:, 0] / np.float32(sensitivity)
-    labels = np.zeros(best.shape, np.uint8)
-    for label in range(1, probabilities.shape[1]):
-        np.putmask(labels, probabilities[:, label] > best, label)
-        best = np.maximum(best, probabilities[:, label])
-    return labels
 
 
 def inputs_of(depth_mm: NDArray[Any], focal_px: float, sensitivity: float = 1.0) -> Inputs:

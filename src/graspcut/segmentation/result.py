@@ -18,7 +18,7 @@ from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.opening import read_bytes
-from graspcut.labels import HAND, LABEL_NAMES, OBJECT
+from graspcut.labels import BACKGROUND, HAND, LABEL_NAMES, OBJECT
 
 _ARRAYS = ("labels", "probabilities", "depth_mm")
 
@@ -140,3 +140,22 @@ class Segmentation:
             arrays["depth_mm"].astype(np.float32),
             Camera.from_dict(json.loads(camera)) if camera else None,
         )
+
+
+def labels_of(probabilities: NDArray[np.float32], sensitivity: float = 1.0) -> NDArray[np.uint8]:
+    """Labels of probabilities, as the graph makes them.
+
+    Args:
+        probabilities: (..., 3, H, W).
+        sensitivity: what the odds of hand and object against background are multiplied by.
+
+    Returns:
+        (..., H, W) uint8.
+    """
+    best = probabilities[..., BACKGROUND, :, :] / np.float32(sensitivity)
+    labels = np.zeros(best.shape, np.uint8)
+    for label in (HAND, OBJECT):
+        own = probabilities[..., label, :, :]
+        np.putmask(labels, own > best, label)
+        best = np.maximum(best, own)
+    return labels

@@ -60,6 +60,11 @@ class SegmentationStream:
         self.segmenter = segmenter
         self.config = config if config is not None else StreamConfig()
 
+    @property
+    def sensitivity(self) -> float:
+        """The segmenter's."""
+        return float(getattr(self.segmenter, "sensitivity", 1.0))
+
     def step(
         self, frame: NDArray[Any] | Frame, state: StreamState | None = None, camera: Camera | None = None
     ) -> tuple[Segmentation, StreamState]:
@@ -83,7 +88,7 @@ class SegmentationStream:
         extra = carried
         if self.config.still_after_s is not None and evidence.box is not None:
             extra = with_still_surfaces(carried, evidence, following.unmoved_s, self.config.still_after_s)
-        return with_evidence(own, evidence, extra), following
+        return with_evidence(own, evidence, extra, self.sensitivity), following
 
     __call__ = step
 
@@ -96,7 +101,7 @@ class SegmentationStream:
         Yields:
             one result for each frame, in order, some dozen frames late.
         """
-        smoother = Smoother(self.config)
+        smoother = Smoother(self.config, sensitivity=self.sensitivity)
         for position, frame in enumerate(frames):
             settled = smoother.push(position, self.segmenter(frame), frame.timestamp_s)
             yield from (result for _, result in settled)
@@ -126,7 +131,8 @@ class _Waiting:
         if self.evidence.box is not None:
             part = self.inside.astype(np.float32)
             probabilities[:, *self.evidence.pixels] = part
-            labels[self.evidence.pixels] = part.argmax(axis=0)
+            valid = self.depth_mm[self.evidence.pixels] > 0
+            labels[self.evidence.pixels] = np.where(valid, part.argmax(axis=0), BACKGROUND)
         return Segmentation(labels, probabilities, self.depth_mm, self.camera)
 
 
@@ -137,10 +143,13 @@ class Smoother:
         config: how much the frames around are believed.
         blocks: numbers of the blocks that are wanted; None for all. A frame belongs to block
             position // block_frames.
+        sensitivity: see `graspcut.segmentation.result.labels_of`.
+        sensitivity: see `graspcut.segmentation.result.labels_of`.
     """
 
-    def __init__(self, config: StreamConfig, blocks: Container[int] | None = None) -> None:
+    def __init__(self, config: StreamConfig, blocks: Container[int] | None = None, *, sensitivity: float = 1.0) -> None:
         self.config = config
+        self.sensitivity = sensitivity
         self._blocks = blocks
         self._waiting: dict[int, _Waiting] = {}
         self._block = 0
@@ -191,7 +200,7 @@ class Smoother:
                 if first <= position < last:
                     entry, before, after = self._waiting[position], past[position], future[position]
                     both = before if after is None else after if before is None else before + after
-                    settled.append((position, with_evidence(entry.own, entry.evidence, both)))
+                    settled.append((position, with_evidence(entry.own, entry.evidence, both, self.sensitivity)))
         self._block += 1
         for position in [position for position in self._waiting if position < last - reach]:
             del self._waiting[position]

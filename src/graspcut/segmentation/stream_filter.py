@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.flow import backward_flow, depths_agree, flow_picture, nearest_depth_mm, sample_along
 from graspcut.labels import BACKGROUND
-from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.result import Segmentation, labels_of
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3
@@ -221,13 +221,16 @@ def _normalised(log_values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shifted - np.log(total), dtype=np.float32)
 
 
-def with_evidence(own: Segmentation, evidence: Evidence, extra: NDArray[np.float32] | None) -> Segmentation:
+def with_evidence(
+    own: Segmentation, evidence: Evidence, extra: NDArray[np.float32] | None, sensitivity: float = 1.0
+) -> Segmentation:
     """A frame's result with evidence added at every pixel of the box.
 
     Args:
         own: the frame segmented on its own.
         evidence: of the same frame.
         extra: (box height, box width, 3) log evidence, or None for nothing.
+        sensitivity: see `labels_of`.
     """
     if extra is None or evidence.box is None:
         return own
@@ -245,7 +248,7 @@ def with_evidence(own: Segmentation, evidence: Evidence, extra: NDArray[np.float
     weighted = weighted / weighted.sum(axis=0)
     valid = depth > 0
     probabilities[:, rows, columns] = np.where(valid, weighted, part)
-    labels[rows, columns] = np.where(valid, weighted.argmax(axis=0), BACKGROUND)
+    labels[rows, columns] = np.where(valid, labels_of(weighted, sensitivity), BACKGROUND)
     return replace(own, probabilities=probabilities, labels=labels)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from graspcut.annotate.colour_rules import ColourRules, save_rules
 from graspcut.annotate.frame_work import AnnotationJob, FrameAnnotator
 from graspcut.annotate.quality import FrameQuality, flicker, jump, summarise
+from graspcut.cores import usable_cores
 from graspcut.draw import contact_sheet, overlay
 from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.frames.errors import FrameError
@@ -79,7 +79,7 @@ def _annotate_some(indices: list[int]) -> list[dict[str, Any]]:
 def in_processes(job: AnnotationJob, missing: Sequence[int], workers: int) -> Iterator[dict[str, Any]]:
     """Rows of the missing frames from worker processes; one worker is this process."""
     tasks = [list(missing[first : first + _FRAMES_A_TASK]) for first in range(0, len(missing), _FRAMES_A_TASK)]
-    processes = min(workers or os.cpu_count() or 1, len(tasks))
+    processes = min(workers or usable_cores(), len(tasks))
     if processes <= 1:
         annotator = FrameAnnotator(job)
         yield from (annotator(index) for index in missing)

@@ -40,9 +40,9 @@ def speed(
     """
     from graspcut.catalogue import method_of_model
     from graspcut.cli.progress import frame_progress
+    from graspcut.cores import usable_cores
     from graspcut.frames.json_files import write_json_atomically
     from graspcut.runtime.candidates import SpeedConfig, model_rows
-    from graspcut.runtime.cores import usable_cores
     from graspcut.runtime.measuring import measure_memory_growth, measure_speed
     from graspcut.runtime.soaking import folder_speed
 

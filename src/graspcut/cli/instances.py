@@ -86,9 +86,9 @@ def propose(
         threads: Processor threads; all that this process may use if not given.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.cores import usable_cores
     from graspcut.instances.predictor import InstanceProposer
     from graspcut.instances.proposing import ProposalConfig
-    from graspcut.runtime.cores import usable_cores
     from graspcut.runtime.opening import OpenOptions
     from graspcut.scene.instances import JoinConfig
     from graspcut.scene.proposing import ProposalOptions, propose_folder

@@ -44,9 +44,9 @@ def pose(
         threads: Processor threads; all that this process may use if not given.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.cores import usable_cores
     from graspcut.pose.predictor import PoseEstimator, PoseModels
     from graspcut.pose.smoothing import OneEuroConfig
-    from graspcut.runtime.cores import usable_cores
     from graspcut.runtime.folder_run import SUMMARY_NAME
     from graspcut.runtime.opening import OpenOptions
     from graspcut.scene.hand_pose import TABLE_NAME, HandPosePipeline, pose_folder

@@ -49,7 +49,7 @@ def segment(
         threads: Processor threads; all that this process may use if not given.
     """
     from graspcut.cli.progress import frame_progress
-    from graspcut.runtime.cores import usable_cores
+    from graspcut.cores import usable_cores
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import segment_folder
     from graspcut.segmentation.careful import CarefulSegmenter

@@ -23,7 +23,6 @@ in X: `graspcut.matting.classical.separate_foreground` takes it out.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from graspcut.cores import usable_cores
 
 Borders = Literal["exact", "reflect"]
 
@@ -189,7 +190,7 @@ def solve_foreground(
     _check_options(kappa, borders)
     if not opacity.any():
         return ForegroundSolution(colours.copy(), 0.0, 0)
-    rows = _Rows(threads if threads is not None else min(2, _usable_cores()))
+    rows = _Rows(threads if threads is not None else min(2, usable_cores()))
     mirror = int(borders == "reflect")
     try:
         grids = _grids(opacity, kappa, mirror, rows)
@@ -424,7 +425,3 @@ def _cycle(grids: list[_Grid], level: int, mirror: int, rows: _Rows) -> float:
     rows(kernels.interpolate, below.colours, grid.colours, 1, rows=grid.weight.shape[0])
     _relax(grid, 1, mirror, rows, first=1)
     return float(correction[0])
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -37,12 +37,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from graspcut.cores import usable_cores
 from graspcut.frames.atomic_writing import WriteBatch, make_output_folder
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.frames.sources import FoundFrame, find_frames
-from graspcut.runtime.cores import usable_cores
 from graspcut.runtime.folder_lock import folder_lock
 from graspcut.runtime.pipeline import LimitedCalls, run_in_threads
 from graspcut.runtime.sequences import InOrder, Look, SequenceJob

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from graspcut.runtime.cores import usable_cores
+from graspcut.cores import usable_cores
 from graspcut.runtime.engines import install_hint, is_installed
 from graspcut.runtime.model_folder import shipped_model_names
 

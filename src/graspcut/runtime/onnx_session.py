@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from graspcut.cores import usable_cores
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
-from graspcut.runtime.cores import usable_cores
 
 _NAMES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

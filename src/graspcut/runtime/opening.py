@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from graspcut.cores import nvidia_driver_present
 from graspcut.runtime.contract import BACKENDS, PRECISIONS, BackendError, GraphDescription, Session, TaskContract
-from graspcut.runtime.cores import nvidia_driver_present
 from graspcut.runtime.engines import install_hint, installed_backends, is_installed, known_backend, require
 from graspcut.runtime.graph_files import GRAPH_SUFFIXES, READABLE, find_graph
 from graspcut.runtime.model_folder import ModelFolderError, find_model_folder, load_model_config, model_digest

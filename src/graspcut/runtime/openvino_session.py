@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.cores import usable_cores
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
-from graspcut.runtime.cores import usable_cores
 from graspcut.runtime.graph_files import files_of_graph
 from graspcut.runtime.openvino_cache import cache_key, keep_compiled, read_compiled
 from graspcut.runtime.openvino_core import openvino, shared_core

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graspcut.cores import usable_cores
 from graspcut.runtime.contract import PRECISIONS, BackendError, TaskContract, as_declared
 
 MOST_PREPARED = 4
@@ -54,7 +55,7 @@ class TorchSession:
         contract: names and types of inputs and outputs.
         device: see `choose_device`.
         precision: "fp32"; on a GPU also "bf16" and "fp16".
-        threads: torch threads; a setting of the whole process; None leaves it.
+        threads: torch threads; a setting of the whole process; None leaves it, if the process may use so many.
 
     Raises:
         BackendError: a precision that the device has not.
@@ -78,6 +79,8 @@ class TorchSession:
                 f"PyTorch on {chosen.type} runs {', '.join(allowed)} here, not {precision!r}: choose another, "
                 "or --backend openvino"
             )
+        if threads is None and usable_cores() < torch.get_num_threads():
+            threads = usable_cores()  # torch does not look at a container's quota
         if threads is not None:
             torch.set_num_threads(threads)
         self._prepare, self._device = prepare, chosen

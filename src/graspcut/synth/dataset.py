@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import cv2
 
+from graspcut.cores import usable_cores
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
@@ -85,7 +85,7 @@ def generate_dataset(
     done = count - len(missing)
     if progress is not None:
         progress(done, count)
-    processes = min(workers or os.cpu_count() or 1, len(tasks))
+    processes = min(workers or usable_cores(), len(tasks))
     if processes <= 1:
         generator = FrameGenerator(config, seed)
         for index in missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -13,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from graspcut.cores import usable_cores
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import read_json, write_json_atomically
@@ -56,7 +56,7 @@ def generate_mattes(
     # The image is written last: where it is, the rest is there.
     missing = [index for index in range(count) if not (folder / "image" / f"{index:06d}.png").exists()]
     done = count - len(missing)
-    processes = min(workers or os.cpu_count() or 1, len(missing))
+    processes = min(workers or usable_cores(), len(missing))
     if progress is not None:
         progress(done, count)
     if processes <= 1:

@@ -19,6 +19,7 @@ METHODS = {
     "pose-parts": "graspcut.pose.method:PARTS",
     "pose-joints": "graspcut.pose.method:JOINTS",
     "pose-locator": "graspcut.pose.method:LOCATOR",
+    "matting": "graspcut.matting.method",
 }
 """Task -> module whose METHOD is the method, or "module:NAME" where it has several."""
 

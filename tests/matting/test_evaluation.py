@@ -13,7 +13,7 @@ from graspcut.cli import main
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.matting.evaluation import evaluate_mattes
-from graspcut.matting.images import read_alpha, read_trimap, write_rgba_atomically
+from graspcut.matting.images import encode_rgba, read_alpha, read_trimap
 from graspcut.matting.metrics import matting_scores
 
 
@@ -80,7 +80,7 @@ def test_twenty_composites_of_one_matte(folders: tuple[Path, Path, Path]) -> Non
 
 def test_mattes_of_other_kinds_of_files(tmp_path: Path) -> None:
     alpha = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
-    write_rgba_atomically(tmp_path / "rgba.png", np.zeros((8, 8, 3), np.uint8), alpha)
+    (tmp_path / "rgba.png").write_bytes(encode_rgba(np.zeros((8, 8, 3), np.uint8), alpha))
     write_image_atomically(tmp_path / "grey.png", np.repeat(alpha[..., None], 3, axis=2))
     cv2.imwrite(str(tmp_path / "deep.png"), alpha.astype(np.uint16) * 257)
     for name in ("rgba", "grey", "deep"):

@@ -70,6 +70,15 @@ VERBS = (
         "graspcut segment depth/*.png --depth-unit-mm 1 --focal-px 475 --out labels",
     ),
     Verb(
+        "matte",
+        "Cut out",
+        "matte:matte",
+        "Cut out with soft edges: an image with a trimap, or hand and object of depth frames with colour.\n\n"
+        "Writes NAME_alpha.png, NAME_foreground.png and NAME_rgba.png. Without a trimap, depth segmentation makes "
+        "one. What is done is not done again; a bad input is reported, the others are done, and the exit code is 1.",
+        "graspcut matte photo.png trimap.png --out cut --over white\ngraspcut matte my-recording --out cut --keep hand",
+    ),
+    Verb(
         "foreground",
         "Cut out",
         "foreground:foreground",

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import encode_image, read_image, write_bytes_atomically
+from graspcut.frames.images import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm")
-_BACKGROUND_BELOW = 50
-_FOREGROUND_ABOVE = 200
+BACKGROUND_BELOW = 50
+FOREGROUND_ABOVE = 200
 
 
 def read_alpha(path: str | Path) -> NDArray[np.float32]:
@@ -57,8 +57,8 @@ def read_grey_trimap(path: str | Path) -> NDArray[np.uint8]:
 def normalised_trimap(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W) uint8 of any grey values -> 0, 128 and 255 by the limits of `read_trimap`."""
     found = np.full(values.shape, 128, np.uint8)
-    found[values < _BACKGROUND_BELOW] = 0
-    found[values > _FOREGROUND_ABOVE] = 255
+    found[values < BACKGROUND_BELOW] = 0
+    found[values > FOREGROUND_ABOVE] = 255
     return found
 
 
@@ -80,23 +80,22 @@ def image_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def write_rgba_atomically(path: str | Path, colours: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
-    """Writes a PNG with transparency, not premultiplied, under a temporary name first.
+def encode_rgba(colours: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> bytes:
+    """A PNG with transparency, not premultiplied.
 
     Args:
-        path: Ends in .png.
         colours: (H, W, 3) uint8 RGB.
         alpha: (H, W) uint8.
+
+    Raises:
+        FrameError: If the arrays do not fit together.
     """
+    if colours.shape != (*alpha.shape, 3):
+        raise FrameError(f"colours {colours.shape} and alpha {alpha.shape} do not fit; expected (H, W, 3) and (H, W).")
     done, data = cv2.imencode(".png", np.dstack((colours[..., ::-1], alpha)), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
-        raise FrameError(f"{path}: OpenCV could not encode colours {colours.shape} with alpha {alpha.shape}.")
-    write_bytes_atomically(path, data.tobytes())
-
-
-def write_unit_atomically(path: str | Path, values: NDArray[np.floating[Any]]) -> None:
-    """Writes (H, W) or (H, W, 3) float in 0..1 as 8-bit PNG, rounded to the nearest step."""
-    write_bytes_atomically(path, encode_image(to_bytes(values), ".png", name=str(path)))
+        raise FrameError(f"OpenCV could not encode colours {colours.shape} with alpha {alpha.shape}.")
+    return data.tobytes()
 
 
 def to_bytes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

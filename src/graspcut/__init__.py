@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from graspcut.frames.recording import Recording, RecordingWriter
     from graspcut.frames.sources import open_source
     from graspcut.instances.predictor import InstanceProposer
-<<<<<<< HEAD
-    from graspcut.pose.predictor import PoseEstimator
-=======
     from graspcut.matting.predictor import Matter
->>>>>>> ffdd8dd (Mattes for use: graspcut.Matter, refinement by backpropagation, test-time augmentation, tiles, graspcut matte with or without a trimap)
+    from graspcut.pose.predictor import PoseEstimator
     from graspcut.segmentation.predictor import Segmenter
     from graspcut.segmentation.result import Segmentation
     from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -44,11 +41,8 @@ __all__ = [
     "FrameGenerator",
     "InstanceProposer",
     "LabelledFrame",
-<<<<<<< HEAD
-    "PoseEstimator",
-=======
     "Matter",
->>>>>>> ffdd8dd (Mattes for use: graspcut.Matter, refinement by backpropagation, test-time augmentation, tiles, graspcut matte with or without a trimap)
+    "PoseEstimator",
     "Recording",
     "RecordingWriter",
     "Segmentation",
@@ -67,11 +61,8 @@ _HOMES = {
     "FrameGenerator": "synth.generator",
     "InstanceProposer": "instances.predictor",
     "LabelledFrame": "frames.labelled",
-<<<<<<< HEAD
     "PoseEstimator": "pose.predictor",
-=======
     "Matter": "matting.predictor",
->>>>>>> ffdd8dd (Mattes for use: graspcut.Matter, refinement by backpropagation, test-time augmentation, tiles, graspcut matte with or without a trimap)
     "Recording": "frames.recording",
     "RecordingWriter": "frames.recording",
     "Segmentation": "segmentation.result",

@@ -40,7 +40,6 @@ __all__ = [
     "FrameError",
     "FrameGenerator",
     "InstanceProposer",
-    "LabelledFrame",
     "Matter",
     "PoseEstimator",
     "Recording",
@@ -52,6 +51,7 @@ __all__ = [
     "open_source",
 ]
 
+# Fifteen names are shown; others that code already uses, such as LabelledFrame, are still found.
 _HOMES = {
     "Camera": "frames.camera",
     "DatasetReader": "frames.dataset",

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from graspcut.frames.dataset import DatasetReader, DatasetWriter
     from graspcut.frames.errors import FrameError
     from graspcut.frames.frame import Frame
-    from graspcut.frames.labelled import LabelledFrame
     from graspcut.frames.recording import Recording, RecordingWriter
     from graspcut.frames.sources import open_source
     from graspcut.instances.predictor import InstanceProposer

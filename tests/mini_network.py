@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -51,6 +52,14 @@ def randomise_batch_norms(network: nn.Module, seed: int = 0) -> None:
                 module.running_var.uniform_(0.5, 2.0, generator=generator)
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0.0, 0.3, generator=generator)
+
+
+def working_at(focal_px: float | None, *, takes_neighbours: bool = False) -> nn.Module:
+    """Nothing of a network but the focal length that it works at."""
+    network = nn.Identity()
+    network.config = SimpleNamespace(working_focal_px=focal_px)  # type: ignore[assignment]
+    network.takes_neighbours = takes_neighbours  # type: ignore[assignment]
+    return network
 
 
 def save_mini_folder(folder: Path, network: DenseAttentionSmall | None = None) -> Path:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graspcut.nn.working_scale import WorkingScale
+from graspcut.nn.working_scale import WorkingScale, adjacent_pixels
 from graspcut.segmentation.data import WorkingTarget, segmentation_target
 from graspcut.segmentation.graph import SegmentationGraph
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig
@@ -18,7 +18,7 @@ from graspcut.train.samples import DEPTH, LABELS, Map, Sample
 from graspcut.train.streams import as_tensors, stacked
 from tests.mini_network import mini_config, randomise_batch_norms, scene_mm
 
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:DeprecationWarning")
 
 
 @dataclass
@@ -108,16 +108,19 @@ def network(**changes: Any) -> DenseAttentionSmall:
     return made.eval()
 
 
-def test_neighbours_change_the_labels_and_are_asked_for() -> None:
+def test_neighbours_change_the_labels_and_are_adjacent_pixels_by_default() -> None:
     made = network()
     depth = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64)
     focal = torch.tensor([240.0])
     with torch.no_grad():
         near, far = made(depth, focal, depth.expand(-1, 3, -1, -1)), made(depth, focal, depth.expand(-1, 3, -1, -1) + 9)
+        adjacent = made(depth, focal)
+        assert torch.equal(adjacent, made(depth, focal, adjacent_pixels(depth)))
     assert not torch.allclose(near, far)
-    with pytest.raises(ValueError, match="neighbours do not come to a network with neighbours=True"):
-        made(depth, focal)
-    with pytest.raises(ValueError, match="neighbours come to a network with neighbours=False"):
+    moved = adjacent_pixels(depth)[0].numpy()
+    row, column = depth[0, 0].numpy()[[0, *range(47)]], np.r_[0, range(63)]
+    np.testing.assert_array_equal(moved, [row, depth[0, 0].numpy()[:, column], row[:, column]])
+    with pytest.raises(ValueError, match="without the option neighbours"):
         network(neighbours=False)(depth, focal, depth)
 
 

@@ -17,7 +17,7 @@ from graspcut.segmentation.training import task_config
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
 from tests.frames.datasets import write_dataset
-from tests.mini_network import mini_network, save_mini_folder
+from tests.mini_network import mini_network, save_mini_folder, working_at
 
 
 def test_it_is_safe_by_default(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_it_is_safe_by_default(tmp_path: Path) -> None:
     config = task_config(training, len(reader))
     assert config.steps == recipe.FINE_TUNING_STEPS and config.optimisation.learning_rate == 3e-4
     assert config.optimisation.average_decay == 0.99
-    views = recipe._views(training, recipe._recorded_samples(training, 240.0), 240.0)
+    views = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
     rendered = [view for view in views if isinstance(view.samples, RenderedSamples)]
     recorded = [view for view in views if isinstance(view.samples, FolderSamples)]
     total = sum(view.probability for view in views)
@@ -34,11 +34,13 @@ def test_it_is_safe_by_default(tmp_path: Path) -> None:
     assert recorded and sum(view.probability for view in recorded) == pytest.approx(0.5 * total)
     for share, count in ((0.25, 3), (0.0, 1)):
         other = SegmentationTraining(start="a", data=(tmp_path / "mine",), rendered_share=share)
-        views = recipe._views(other, recipe._recorded_samples(other, 240.0), 240.0)
+        views = recipe._views(other, recipe._recorded_samples(other, 240.0), working_at(240.0))
         got = sum(view.probability for view in views if isinstance(view.samples, RenderedSamples))
         assert len(views) == count and got == pytest.approx(share * sum(view.probability for view in views))
     fresh = SegmentationTraining(data=(tmp_path / "mine",))
-    assert len(recipe._views(fresh, recipe._recorded_samples(fresh, None), None)) == 1, "a fresh network: data alone"
+    assert len(recipe._views(fresh, recipe._recorded_samples(fresh, None), working_at(None))) == 1, (
+        "a fresh network: data alone"
+    )
     with pytest.raises(ValueError, match="leaves nothing"):
         SegmentationTraining(data=(tmp_path / "mine",), rendered_share=1.0)
 
@@ -49,7 +51,7 @@ def test_training_follows_the_split_and_reads_shards(tmp_path: Path) -> None:
     training = SegmentationTraining(start="a", data=(tmp_path / "mine",))
     (samples,) = recipe._recorded_samples(training, None)
     assert isinstance(samples, FolderSamples) and samples.frames == frames_of_part(reader, "train")
-    (part,) = recipe._validation(training, None)
+    (part,) = recipe._validation(training, working_at(None))
     assert isinstance(part.samples, FolderSamples) and part.samples.frames == frames_of_part(reader, "validation")
     pack_datasets([tmp_path / "mine"], tmp_path / "shards")
     (shards,) = recipe._recorded_samples(SegmentationTraining(data=(tmp_path / "shards",)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,19 @@ from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.labelled import LabelledFrame
+from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import load_model_folder
 from graspcut.segmentation import training as recipe
+from graspcut.segmentation.data import WorkingTarget
 from graspcut.segmentation.models import DenseAttentionSeg, DenseAttentionSmall
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import QUICK_CLASS_WEIGHTS, TaskConfig
 from graspcut.segmentation.training import build_start, task_config, train_segmentation
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.train.sources import FolderSamples, RenderedSamples
+from graspcut.train.streams import as_tensors, stacked
 from graspcut.train.trainer import RunConfig
+from tests.mini_network import save_mini_folder, working_at
 
 
 def write_dataset(folder: Path, *, count: int = 4, width: int = 64, height: int = 48, focal_px: float = 240.0) -> Path:
@@ -70,7 +75,7 @@ def test_the_preset_chooses_the_network() -> None:
 
 
 def test_the_default_frames_are_those_of_the_shipped_weights() -> None:
-    views = recipe._views(SegmentationTraining(), [], 240.0)
+    views = recipe._views(SegmentationTraining(), [], working_at(240.0))
     shown = []
     for view in views:
         assert isinstance(view.samples, RenderedSamples) and view.samples.size is None
@@ -80,22 +85,22 @@ def test_the_default_frames_are_those_of_the_shipped_weights() -> None:
     assert shown == [(None, 0.3, 3), ((128, 128), 0.35, 8), ((176, 144), 0.35, 8)]
 
 
-@pytest.mark.parametrize(("width", "size"), [(None, None), (320, (645, 484)), (1280, (640, 480))])
-def test_rendered_frames_have_the_scale_of_the_network(width: int | None, size: tuple[int, int] | None) -> None:
-    (view,) = recipe._views(SegmentationTraining(preset="paper", width=width), [], 480.0)
-    assert isinstance(view.samples, RenderedSamples) and view.samples.size == size
+@pytest.mark.parametrize(("width", "size"), [(None, (640, 480)), (320, (645, 484)), (1280, (640, 480))])
+def test_rendered_frames_have_the_scale_of_the_network(width: int | None, size: tuple[int, int]) -> None:
+    (view,) = recipe._views(SegmentationTraining(preset="paper", width=width), [], working_at(480.0))
+    assert isinstance(view.samples, RenderedSamples) and view.target == WorkingTarget(480.0, size)
     assert view.samples.frames.config.width == (width or 640)  # type: ignore[attr-defined]
 
 
 def test_folders_are_brought_to_the_scale_of_the_network(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
     training = SegmentationTraining(data=(folder,), batch_size=2)
-    (view,) = recipe._views(training, recipe._recorded_samples(training, 240.0), 240.0)
+    (view,) = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
     assert isinstance(view.samples, FolderSamples)
     sample = view.samples.sample(0)
     assert sample["depth_mm"].shape == (48, 64)
     assert sample.focal_px == 240.0
-    (whole,) = recipe._views(training, recipe._recorded_samples(training, None), None)
+    (whole,) = recipe._views(training, recipe._recorded_samples(training, None), working_at(None))
     assert whole.samples.sample(0)["depth_mm"].shape == (96, 128)
 
 
@@ -181,5 +186,25 @@ def test_a_folder_of_several_sizes_trains_and_damaged_frames_are_left_out(
     assert result.finished and result.left_out > 0
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
     assert len(told) == 1 and "3.png" in told[0]
-    views = recipe._views(training, recipe._recorded_samples(training, 240.0), 240.0)
+    views = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
     assert sorted(len(view.samples.frames or ()) for view in views) == [1, 3]  # type: ignore[attr-defined]
+
+
+def test_batch_norm_statistics_are_taken_over_whole_frames_at_the_end(tmp_path: Path) -> None:
+    start = save_mini_folder(tmp_path / "start")
+    training = SegmentationTraining(
+        start=str(start), steps=1, batch_size=2, workers=0, width=64, height=48, validation_count=0, statistics_count=4
+    )
+    found = {}
+    for count in (0, 4):
+        chosen = dataclasses.replace(training, statistics_count=count)
+        result = train_segmentation(chosen, quiet(tmp_path / f"run-{count}"))
+        assert result.model_folder is not None
+        found[count] = load_model_folder(result.model_folder)[1]
+    differing = {name for name, value in found[0].items() if not np.array_equal(value, found[4][name])}
+    assert differing and all("running_" in name or "num_batches" in name for name in differing)
+    network = build_start(dataclasses.replace(training, start=str(tmp_path / "run-0" / "model")))[1]
+    (part,) = recipe._statistics(training, network)
+    recompute_batch_norms(network, [as_tensors(stacked(part.items(0, 4))).inputs])
+    for name in differing - {name for name in differing if "num_batches" in name}:
+        np.testing.assert_allclose(found[4][name], network.state_dict()[name].numpy(), rtol=2e-3, atol=1e-3)

@@ -188,6 +188,13 @@ def sample_neighbours(depth_mm: Tensor, rows: AxisSampling, columns: AxisSamplin
     return torch.cat(found, dim=1) * (rows.inside.reshape(1, 1, -1, 1) * columns.inside.reshape(1, 1, 1, -1))
 
 
+def adjacent_pixels(depth_mm: Tensor) -> Tensor:
+    """`sample_neighbours` of a frame that is taken as it is: (B, 1, H, W) -> (B, 3, H, W)."""
+    above = torch.cat((depth_mm[:, :, :1], depth_mm[:, :, :-1]), dim=2)
+    left, above_left = (torch.cat((rows[..., :1], rows[..., :-1]), dim=3) for rows in (depth_mm, above))
+    return torch.cat((above, left, above_left), dim=1)
+
+
 def guided_upsample(
     maps: Tensor,
     working_depth_mm: Tensor,
@@ -359,11 +366,9 @@ class WorkingScale(nn.Module):
         inputs = working_depth_mm, focal_px.expand(depth_mm.shape[0])
         if not getattr(self.core, "takes_neighbours", False):
             return inputs
-        if plan is not None:
-            return *inputs, sample_neighbours(depth_mm, plan.rows, plan.columns)
-        above = torch.cat((depth_mm[:, :, :1], depth_mm[:, :, :-1]), dim=2)
-        left, above_left = (torch.cat((rows[..., :1], rows[..., :-1]), dim=3) for rows in (depth_mm, above))
-        return *inputs, torch.cat((above, left, above_left), dim=1)
+        if plan is None:
+            return *inputs, adjacent_pixels(depth_mm)
+        return *inputs, sample_neighbours(depth_mm, plan.rows, plan.columns)
 
 
 def _check_focal_lengths(focal_px: Tensor) -> None:

@@ -192,6 +192,10 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
             "mean_iu": scores.mean_iu,
         }
 
+    def network_inputs(self, batch: SegmentationBatch) -> tuple[Tensor, ...]:
+        """See `BaseTask`."""
+        return batch.inputs
+
     def interface(self) -> dict[str, Any]:
         """See `BaseTask`."""
         return {

@@ -24,8 +24,8 @@ from graspcut.frames.shards import ShardReader
 from graspcut.frames.splits import frames_of_part, is_split
 from graspcut.nn.working_scale import working_size
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.segmentation.data import PAPER_AUGMENTATION, segmentation_target
-from graspcut.segmentation.mixing import rendered_views
+from graspcut.segmentation.data import PAPER_AUGMENTATION, WorkingTarget, segmentation_target
+from graspcut.segmentation.mixing import rendered_views, working_focal_px
 from graspcut.segmentation.models import MODEL_NAMES, build_model
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
 from graspcut.segmentation.training_options import SegmentationTraining
@@ -33,7 +33,7 @@ from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.optimisation import steps_per_epoch
 from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
-from graspcut.train.streams import TrainingData, ValidationPart, View
+from graspcut.train.streams import Target, TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 DEFAULT_QUICK_STEPS = 20_000
@@ -41,7 +41,7 @@ DEFAULT_WHOLE_SHARE = 0.3
 # A network that knows much needs little: a low rate, and averaged weights over about a hundred steps.
 FINE_TUNING_STEPS = 800
 FINE_TUNING_RATE = 3e-4
-_VALIDATION_SEED = 999_983
+_VALIDATION_SEED, _STATISTICS_SEED = 999_983, 970_001
 _MIXED_SEED = 500_009  # keeps rendered frames beside recorded ones apart from those of other trainings
 
 # Windows around a hand teach more per second than whole frames: (part of width and height, share among windows).
@@ -62,11 +62,11 @@ def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunRes
     """
     prepare_run(run)
     model_config, model = build_start(training)
-    working_focal: float | None = getattr(getattr(model, "config", None), "working_focal_px", None)
-    recorded = _recorded_samples(training, working_focal)
+    recorded = _recorded_samples(training, working_focal_px(model))
     data = TrainingData(
-        _views(training, recorded, working_focal),
-        _validation(training, working_focal),
+        _views(training, recorded, model),
+        _validation(training, model),
+        statistics=_statistics(training, model),
         seed=training.data_seed,
         workers=training.workers,
     )
@@ -204,18 +204,22 @@ def _synth(training: SegmentationTraining, working_focal: float | None, **change
     return SynthConfig(width=width, height=height, sensor=training.sensor, colour=False, **changes)
 
 
-def _rendered(
-    training: SegmentationTraining, synth: SynthConfig, seed: int, working_focal: float | None
-) -> RenderedSamples:
+def _rendered(synth: SynthConfig, seed: int, network: nn.Module) -> tuple[RenderedSamples, Target]:
+    """Rendered frames, or windows of them, and what makes items at the scale of the network of them.
+
+    Cameras of a mix have many focal lengths; the items have the size that a frame of the preset's own would have.
+    """
+    samples = RenderedSamples(FrameGenerator(synth, seed))
+    working_focal = working_focal_px(network)
+    if working_focal is None:
+        return samples, segmentation_target
     width, height = synth.window or (synth.width, synth.height)
-    size = _size(height, width, focal_length_px(synth.camera(), synth.width), working_focal)
-    return RenderedSamples(FrameGenerator(synth, seed), size=size)
+    size = _size(height, width, focal_length_px(synth.camera(), synth.width), working_focal) or (width, height)
+    return samples, WorkingTarget(working_focal, size, bool(getattr(network, "takes_neighbours", False)))
 
 
 def _views(
-    training: SegmentationTraining,
-    recorded: Sequence[FolderSamples | ShardSamples],
-    working_focal: float | None,
+    training: SegmentationTraining, recorded: Sequence[FolderSamples | ShardSamples], network: nn.Module
 ) -> list[View]:
     paper = training.preset == "paper"
     batch = training.frames_per_batch
@@ -230,9 +234,9 @@ def _views(
             return views
         weight = share / (1 - share) * sum(len(samples) for samples in recorded)
         seed = training.data_seed + _MIXED_SEED
-        return [*views, *rendered_views(working_focal, share=weight, batch_size=batch, seed=seed)]
+        return [*views, *rendered_views(working_focal_px(network), share=weight, batch_size=batch, seed=seed)]
     augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.rendered()
-    synth = _synth(training, working_focal, focal_jitter=0.1)
+    synth = _synth(training, working_focal_px(network), focal_jitter=0.1)
     whole_share = training.whole_share
     if whole_share is None:
         whole_share = 1.0 if paper else DEFAULT_WHOLE_SHARE
@@ -244,8 +248,7 @@ def _views(
     whole_batch = batch if whole_share == 1 else max(1, round(_WHOLE_BATCH * batch))
     return [
         View(
-            _rendered(training, config, training.data_seed + number, working_focal),
-            segmentation_target,
+            *_rendered(config, training.data_seed + number, network),
             probability=share,
             batch_size=size,
             augmentation=augmentation,
@@ -257,7 +260,7 @@ def _views(
     ]
 
 
-def _validation(training: SegmentationTraining, working_focal: float | None) -> list[ValidationPart]:
+def _validation(training: SegmentationTraining, network: nn.Module) -> list[ValidationPart]:
     if training.validation_count < 1:
         return []
     readers = held_out_readers(training)
@@ -265,10 +268,19 @@ def _validation(training: SegmentationTraining, working_focal: float | None) -> 
         return [
             ValidationPart(samples, segmentation_target, len(samples))
             for reader in readers
-            for samples in _folder_samples(reader, None, working_focal, training.validation_count, "validation")
+            for samples in _folder_samples(
+                reader, None, working_focal_px(network), training.validation_count, "validation"
+            )
         ]
     if training.data:
         return []
-    synth = _synth(training, working_focal)
-    rendered = _rendered(training, synth, _VALIDATION_SEED, working_focal)
-    return [ValidationPart(rendered, segmentation_target, training.validation_count)]
+    synth = _synth(training, working_focal_px(network))
+    return [ValidationPart(*_rendered(synth, _VALIDATION_SEED, network), training.validation_count)]
+
+
+def _statistics(training: SegmentationTraining, network: nn.Module) -> list[ValidationPart]:
+    """Whole rendered frames, which most batches of the quick recipe were not: the norms get their statistics anew."""
+    if training.data or training.preset == "paper" or training.statistics_count < 1:
+        return []
+    synth = _synth(training, working_focal_px(network))
+    return [ValidationPart(*_rendered(synth, _STATISTICS_SEED, network), training.statistics_count)]

@@ -38,6 +38,8 @@ class SegmentationTraining:
         validation: Dataset folder for validation (of one with a split, its part for validation); by default the
             validation parts of `data`, or rendered frames when there is no data.
         validation_count: Frames to validate on.
+        statistics_count: Whole rendered frames over which the quick recipe takes batch-norm statistics anew at the end,
+            when it trains on rendered frames; 0 keeps those of the training.
         depth_unit_mm: Unit of folders that do not say it.
         focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
         width: Width of the rendered frames in pixels; by default the size at which a frame has the network's scale.
@@ -63,6 +65,7 @@ class SegmentationTraining:
     rendered_share: float | None = None
     validation: Path | None = None
     validation_count: int = 200
+    statistics_count: int = 320
     depth_unit_mm: float | None = None
     focal_px: float | None = None
     width: int | None = None

@@ -335,6 +335,8 @@ class TrainingData(L.LightningDataModule):
         seed: seed of the stream.
         workers: loader processes (0: make batches in the training process).
         prefetch: batches that each worker prepares ahead.
+        statistics: fixed samples like those in use, over which batch-norm statistics are taken anew when a run has
+            reached its last step; none leaves them as training averaged them.
     """
 
     def __init__(
@@ -342,12 +344,14 @@ class TrainingData(L.LightningDataModule):
         views: Sequence[BatchSource],
         validation: Sequence[FixedItems] = (),
         *,
+        statistics: Sequence[FixedItems] = (),
         seed: int = 0,
         workers: int = 1,
         prefetch: int = 4,
     ) -> None:
         super().__init__()
         self.views, self.validation = tuple(views), tuple(validation)
+        self.statistics = tuple(statistics)
         self.seed, self.workers, self.prefetch = seed, workers, prefetch
         self._start = 0
         self._trained_before = 0
@@ -359,12 +363,13 @@ class TrainingData(L.LightningDataModule):
             "seed": self.seed,
             "views": [view.describe() for view in self.views],
             "validation": [described(part) for part in self.validation],
+            "statistics": [described(part) for part in self.statistics],
         }
 
     @property
     def left_out(self) -> int:
         """How many samples could not be read so far."""
-        sources = (*self.views, *self.validation)
+        sources = (*self.views, *self.validation, *self.statistics)
         return sum(source.faults.count for source in sources if isinstance(source, View | ValidationPart))
 
     def _batches_trained(self) -> int:
@@ -408,6 +413,10 @@ class TrainingData(L.LightningDataModule):
         trainer = self.trainer
         rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         return batch_loader(_Kept(self._validation_batches[rank::world_size]), 0, self.prefetch, self.seed)
+
+    def statistics_batches(self) -> Iterator[Any]:
+        """The batches of `statistics`, the same on every process."""
+        return iter(batch_loader(ValidationBatches(self.statistics), min(self.workers, 1), self.prefetch, self.seed))
 
 
 class _Kept(Dataset[Any]):

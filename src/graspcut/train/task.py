@@ -29,8 +29,9 @@ means. Optimiser, schedule, averaged weights, logging, the run folder's descript
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -41,6 +42,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from graspcut.nn.normalisation import batch_norms, recompute_batch_norms
 from graspcut.runtime.model_folder import save_model_folder
 from graspcut.train.optimisation import Optimisation, averaged_model, build_optimiser
 from graspcut.version import __version__
@@ -177,6 +179,24 @@ class BaseTask(L.LightningModule, Generic[Batch, Config]):
         summed = self.trainer.strategy.reduce(own, reduce_op="sum")
         result: NDArray[Any] = (summed if isinstance(summed, Tensor) else own).cpu().numpy()
         return result
+
+    def network_inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the network is called with for a batch; needed for `take_statistics` only."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its network is called with")
+
+    def take_statistics(self, batches: Iterable[Batch]) -> None:
+        """Takes the batch-norm statistics of the network that would be exported anew, over given batches.
+
+        Averaged weights carry statistics that were averaged beside them over windows and changing weights.
+
+        Args:
+            batches: as from `TrainingData.statistics_batches`; none changes nothing.
+        """
+        inputs = (tuple(part.to(self.device) for part in self.network_inputs(batch)) for batch in batches)
+        first = next(inputs, None)
+        network = self.best_model()
+        if first is not None and batch_norms(network):
+            recompute_batch_norms(network, itertools.chain([first], inputs))
 
     def configure_optimizers(self) -> Any:
         """The configured optimiser, with its learning rate per step."""

@@ -34,6 +34,8 @@ from graspcut.frames.atomic_writing import remove_abandoned_files
 from graspcut.train.checkpoints import AtomicCheckpointIO, Checkpoints, check_checkpoint
 from graspcut.train.run_config import LAST_CHECKPOINT, RunConfig, RunResult, TrainingError
 from graspcut.train.run_record import describe_run, record_or_compare
+from graspcut.train.streams import TrainingData
+from graspcut.train.task import BaseTask
 
 
 class TrainableTask(Protocol):
@@ -90,9 +92,12 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
             )
     except SIGTERMException:
         return _result(trainer, data, None, interrupted=checkpoints.interrupted)
-    if trainer.global_step >= trainable.total_steps and run.validate_every_steps:
+    finished = trainer.global_step >= trainable.total_steps
+    if finished and isinstance(task, BaseTask) and isinstance(data, TrainingData):
+        task.take_statistics(data.statistics_batches())
+    if finished and run.validate_every_steps:
         trainer.validate(task, datamodule=data, verbose=False)
-    if trainer.global_step < trainable.total_steps:
+    if not finished:
         return _result(trainer, data, None)
     folder = run.folder / "model"
     if trainer.is_global_zero:

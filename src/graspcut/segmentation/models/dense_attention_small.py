@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.encoders import LightEncoder
+from graspcut.nn.working_scale import adjacent_pixels
 from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
 
@@ -102,20 +103,22 @@ class DenseAttentionSmall(nn.Module):
         Args:
             depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data; any H, W from 16 pixels on.
             focal_px: (B,) float32, focal length in pixels at this resolution; about `working_focal_px` for good labels.
-            neighbours_mm: (B, 3, H, W) float32 millimetres, from `sample_neighbours`; only, and always, with the option
-                `neighbours`.
+            neighbours_mm: (B, 3, H, W) float32 millimetres, from `sample_neighbours`; only with `neighbours`. Without
+                them the adjacent pixels of `depth_mm` are taken, as for a frame that was not resampled.
 
         Returns:
             (B, classes, H, W) logits.
 
         Raises:
-            ValueError: neighbours come without the option, or do not come with it.
+            ValueError: neighbours come without the option.
         """
-        if (neighbours_mm is None) == self.config.neighbours:
-            came = "do not come" if neighbours_mm is None else "come"
-            raise ValueError(f"neighbours {came} to a network with neighbours={self.config.neighbours}")
         encoded = self.encoding(depth_mm, focal_px)
-        if neighbours_mm is not None:
+        if not self.config.neighbours:
+            if neighbours_mm is not None:
+                raise ValueError("neighbours come to a network that was built without the option neighbours")
+        else:
+            if neighbours_mm is None:
+                neighbours_mm = adjacent_pixels(depth_mm)
             encoded = torch.cat((encoded, encoded_neighbours(depth_mm, neighbours_mm)), dim=1)
         squeezed = [squeeze(level) for squeeze, level in zip(self.squeeze, self.encoder(encoded), strict=True)]
         logits: Tensor = self.decoder(self.attention(squeezed), depth_mm.shape[-2:])

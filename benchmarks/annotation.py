@@ -41,6 +41,7 @@ from graspcut.frames.readers.decoding import decode_image
 from graspcut.frames.recording import RecordingWriter
 from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, OBJECT, UNKNOWN
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.place import PlaceFrame
 from graspcut.synth.scenes.scene import Scene, SceneConfig
 from graspcut.synth.sensors.config import SensorConfig
 
@@ -85,7 +86,13 @@ class RenderedRecording(FrameGenerator):
         self._object = np.array(OBJECT_COLOURS[seed % len(OBJECT_COLOURS)], float)
 
     def _observe(
-        self, rng: np.random.Generator, scene: Scene, camera: Camera, sensor: SensorConfig | None, name: str
+        self,
+        rng: np.random.Generator,
+        scene: Scene,
+        camera: Camera,
+        sensor: SensorConfig | None,
+        name: str,
+        place: PlaceFrame | None = None,
     ) -> LabelledFrame:
         rows = scene.surfaces.rows
         for index, row in enumerate(rows):
@@ -99,7 +106,7 @@ class RenderedRecording(FrameGenerator):
             else:
                 continue
             rows[index] = (*row[:3], *map(float, colour), *row[6:])
-        return super()._observe(rng, scene, camera, sensor, name)
+        return super()._observe(rng, scene, camera, sensor, name, place)
 
 
 def recording_config(width: int, height: int) -> SynthConfig:

@@ -29,9 +29,9 @@ SIZES = ((320, 240), (640, 480))
 STAGES = {
     "scene": (generator, "sample_scene"),
     "cast rays (depth and colour camera)": (generator, "render"),
-    "folds of cloth": (generator, "_fold"),
+    "folds of cloth": (generator, "add_folds"),
     "sensor": (generator, "simulate"),
-    "labels": (generator, "_look_up"),
+    "labels": (generator, "look_up"),
     "shade colour": (colour, "shade"),
     "check the frame": (generator, "LabelledFrame"),
 }

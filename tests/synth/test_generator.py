@@ -218,7 +218,7 @@ def test_the_colour_camera_stands_beside_and_shows_what_the_labels_say(monkeypat
 def test_folds_lie_on_cloth_and_hair_alone_and_change_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(IDEAL, scene=SceneConfig(background_none=0.0, person=1.0, sleeve=1.0))
     folded = frames(config, 6, 12)
-    monkeypatch.setattr(generator_module, "_fold", lambda *_: None)
+    monkeypatch.setattr(generator_module, "add_folds", lambda *_: None)
     plain_generator = FrameGenerator(config, 6)
     seen = 0
     for index, frame in enumerate(folded):

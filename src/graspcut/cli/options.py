@@ -20,8 +20,9 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _check_size(_type: object, text: str) -> None:
-    parse_size(text)
+def _check_size(_type: object, text: str | None) -> None:
+    if text is not None:
+        parse_size(text)
 
 
 Size = Annotated[str, Parameter(validator=_check_size)]

@@ -17,11 +17,14 @@ def synth(
     *,
     count: int,
     out: Path,
-    size: Size = "320x240",
+    size: Size | None = None,
     seed: int = 0,
     workers: int = 0,
     sensor: SensorName | None = None,
     profile: ProfileName = "v2",
+    scene: Path | None = None,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:
@@ -30,22 +33,38 @@ def synth(
     Args:
         count: Number of frames.
         out: The dataset folder.
-        size: Width and height in pixels.
+        size: Width and height in pixels, by default 320x240, and for --scene that of its frames.
         seed: The same seed gives the same frames; frames 0 to 99 are those of a run of 100.
         workers: Processes that render; 0 for one on each core. The frames do not depend on it.
         profile: v2 shows close-ups, people at tables and rooms; v1 makes the frames of the first version again.
         sensor: Whose camera and errors the depth has: mix (the default; sr300 for profile v1) draws one for each frame,
             ideal has none.
+        scene: Recording, dataset or folder of depth images of an empty place: hands and objects are put into its
+            frames. Its own pixels stay as they are, all of them background; --sensor is that of what is rendered.
+        depth_unit_mm: Millimetres per step of --scene's 16-bit files that do not say it.
+        focal_px: Focal length in pixels of --scene's frames without a camera; 0.745 times the width if not given.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.synth.dataset import generate_dataset
-    from graspcut.synth.generator import SynthConfig
+    from graspcut.synth.place import PlaceConfig, open_place
+    from graspcut.synth.settings import SynthConfig
 
-    width, height = parse_size(size)
+    width, height = parse_size(size or "320x240")
+    place = None
+    if scene is not None:
+        place = PlaceConfig(str(scene), depth_unit_mm, focal_px)
+        if size is None:
+            height, width = open_place(place)[0].depth_mm.shape
     config = SynthConfig(
-        width=width, height=height, profile=profile, sensor=sensor, held_out_kinds=held_out, colour=colour
+        width=width,
+        height=height,
+        profile=profile,
+        sensor=sensor,
+        held_out_kinds=held_out,
+        colour=colour,
+        place=place,
     )
     with frame_progress("rendering") as progress:
         generate_dataset(config, seed=seed, count=count, out=out, workers=workers, progress=progress)

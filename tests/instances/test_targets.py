@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from graspcut.instances.losses import mask_iou, window_loss
-from graspcut.instances.pasting import box_iou, paste_window, suppress, window_boxes
+from graspcut.instances.pasting import box_iou, paste_along_depth, paste_mask, paste_window, suppress, window_boxes
 from graspcut.instances.targets import (
     IGNORED,
     NEGATIVE,
@@ -175,3 +175,52 @@ def test_suppression_keeps_one_of_equal_masks() -> None:
     assert box_iou(boxes[:1], boxes[2:3])[0, 0] == pytest.approx(0.7)
     # Corners as pixels: 11 x 8 of 11 x 11.
     assert box_iou(boxes[:1], boxes[2:3], inclusive=True)[0, 0] == pytest.approx(8 / 11)
+
+
+def slow_along_depth(
+    window: NDArray[np.float32], corner: tuple[float, float], cell: float, depth: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Joint bilateral upsampling, pixel by pixel."""
+    height, width = depth.shape
+    side = window.shape[0]
+    mask = np.zeros((height, width), bool)
+    for row in range(height):
+        for column in range(width):
+            y, x = (row + 0.5 - corner[1]) / cell - 0.5, (column + 0.5 - corner[0]) / cell - 0.5
+            if not (-0.5 <= y <= side - 0.5 and -0.5 <= x <= side - 0.5) or depth[row, column] == 0:
+                continue
+            plain = mixed = total = 0.0
+            for j in (math.floor(y), math.floor(y) + 1):
+                for i in (math.floor(x), math.floor(x) + 1):
+                    inside = 0 <= j < side and 0 <= i < side
+                    value = float(window[j, i]) if inside else 0.0
+                    share = max(0.0, 1 - abs(y - j)) * max(0.0, 1 - abs(x - i))
+                    v, u = math.floor(corner[1] + (j + 0.5) * cell), math.floor(corner[0] + (i + 0.5) * cell)
+                    other = float(depth[v, u]) if inside and 0 <= v < height and 0 <= u < width else 0.0
+                    weight = (share + 0.02) / (1 + ((float(depth[row, column]) - other) / 15) ** 2)
+                    plain, mixed, total = plain + share * value, mixed + weight * value, total + weight
+            mask[row, column] = (mixed / (total + 1e-6) if 0.02 < plain < 0.98 else plain) > 0.5
+    return mask
+
+
+def test_masks_end_where_surfaces_end() -> None:
+    rng = np.random.default_rng(0)
+    depth = np.full((48, 60), 900.0, np.float32)
+    truth = disc(48, 60, 23.0, 31.0, 13.3)
+    depth[truth] = 500
+    depth[:, 40:42] = 0
+    window = rng.random((9, 9)).astype(np.float32)
+    corner, cell = np.array([10.3, 2.7]), 4.4
+    found = paste_along_depth(window, corner, (cell, cell), depth)
+    np.testing.assert_array_equal(found, slow_along_depth(window, (10.3, 2.7), cell, depth))
+    assert not found[:, 40:42].any()
+    # Coarse cells of the true mask become the true mask.
+    cells = np.array(
+        [[truth[int(2.7 + (j + 0.5) * cell), int(10.3 + (i + 0.5) * cell)] for i in range(9)] for j in range(9)]
+    )
+    sharp = paste_along_depth(cells.astype(np.float32), corner, (cell, cell), depth)
+    smooth = paste_mask(cells.astype(np.float32), corner, (cell, cell), depth.shape)
+    seen = truth & (depth > 0)
+    overlap = [(mask & seen).sum() / (mask | seen).sum() for mask in (sharp, smooth & (depth > 0))]
+    assert overlap[0] > 0.97 and overlap[0] > overlap[1]
+    assert not paste_along_depth(window, np.array([100.0, 0]), (cell, cell), depth).any()

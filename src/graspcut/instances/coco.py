@@ -128,6 +128,19 @@ def decode_mask(run_lengths: Mapping[str, Any]) -> NDArray[np.bool_]:
     return np.array(coco_mask.decode([dict(run_lengths)])[..., 0], bool)
 
 
+def box_of_mask(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """x, y, width and height of a mask (H, W) in pixels; all 0 for an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0.0, 0.0, 0.0, 0.0
+    return (
+        float(columns[0]),
+        float(rows[0]),
+        float(columns[-1] - columns[0] + 1),
+        float(rows[-1] - rows[0] + 1),
+    )
+
+
 def run_lengths_of(segmentation: Any, height: int, width: int) -> RunLengths:
     """Run lengths from any of COCO's three forms: polygons, plain counts, compressed counts.
 

@@ -55,7 +55,8 @@ def window_boxes(
 
 def _axis_weights(start: float, cell: float, side: int, limit: int) -> tuple[int, NDArray[np.float32]]:
     """First covered pixel, and bilinear weights (pixels, side) of the cells for every covered pixel of one axis."""
-    first, last = max(0, int(np.floor(start))), min(limit, int(np.ceil(start + side * cell)))
+    # Pixels whose middle lies in the window.
+    first, last = max(0, int(np.ceil(start - 0.5))), min(limit, int(np.floor(start + side * cell - 0.5)) + 1)
     place = (np.arange(first, last) + 0.5 - start) / cell - 0.5
     weights = np.clip(1.0 - np.abs(place[:, None] - np.arange(side)[None]), 0.0, 1.0)
     return first, weights.astype(np.float32)
@@ -102,6 +103,73 @@ def paste_window(
     corner = window_corner_px(centre[None], scale, geometry)[0]
     cell_px = (cell / scale.horizontal, cell / scale.vertical)
     return paste_mask(probabilities, corner, cell_px, (scale.height, scale.width), threshold)
+
+
+def paste_along_depth(
+    probabilities: NDArray[np.float32],
+    corner: NDArray[np.float64],
+    cell_px: tuple[float, float],
+    depth_mm: NDArray[np.float32],
+    threshold: float = 0.5,
+    *,
+    edge_mm: float = 15.0,
+) -> NDArray[np.bool_]:
+    """`paste_mask` for depth frames: the mask ends where the surface ends, not in the middle between two cells.
+
+    Each pixel mixes the four cells around it, weighted bilinearly and by how well the depth at the cell's middle agrees
+    with its own (joint bilateral upsampling, Kopf et al. 2007). Only pixels on which the cells around disagree change.
+
+    Args:
+        probabilities, corner, cell_px, threshold: as in `paste_mask`.
+        depth_mm: (H, W) millimetres, 0 = no data; such pixels belong to no mask.
+        edge_mm: difference of depth that halves a cell's weight.
+
+    Returns:
+        (H, W) bool.
+    """
+    mask = np.zeros(depth_mm.shape, np.bool_)
+    side = probabilities.shape[0]
+    left, across = _axis_weights(float(corner[0]), cell_px[0], side, depth_mm.shape[1])
+    top, down = _axis_weights(float(corner[1]), cell_px[1], side, depth_mm.shape[0])
+    if not len(across) or not len(down):
+        return mask
+    smooth = down @ probabilities @ across.T
+    depth = depth_mm[top : top + len(down), left : left + len(across)]
+    inside = smooth > threshold
+    rows, columns = np.nonzero((smooth > 0.02) & (smooth < 0.98) & (depth > 0))
+    if len(rows):
+        y = (rows + top + 0.5 - corner[1]) / cell_px[1] - 0.5
+        x = (columns + left + 0.5 - corner[0]) / cell_px[0] - 0.5
+        own = depth[rows, columns]
+        cells = np.pad(probabilities, 1)
+        cell_depth = np.pad(_depth_at_cells(depth_mm, corner, cell_px, side), 1)
+        first_y, first_x = np.floor(y).astype(np.intp), np.floor(x).astype(np.intp)
+        share_y, share_x = (y - first_y).astype(np.float32), (x - first_x).astype(np.float32)
+        mixed, total = np.zeros(len(own), np.float32), np.full(len(own), 1e-6, np.float32)
+        for below in (0, 1):
+            for right in (0, 1):
+                place = (np.clip(first_y + 1 + below, 0, side + 1), np.clip(first_x + 1 + right, 0, side + 1))
+                apart = (own - cell_depth[place]) / np.float32(edge_mm)
+                share = (share_y if below else 1 - share_y) * (share_x if right else 1 - share_x)
+                weight = (share + np.float32(0.02)) / (1 + apart * apart)
+                mixed += weight * cells[place]
+                total += weight
+        inside[rows, columns] = mixed / total > threshold
+    mask[top : top + len(down), left : left + len(across)] = inside & (depth > 0)
+    return mask
+
+
+def _depth_at_cells(
+    depth_mm: NDArray[np.float32], corner: NDArray[np.float64], cell_px: tuple[float, float], side: int
+) -> NDArray[np.float32]:
+    """Depth at the middle of every cell of a window, (side, side) float32; 0 where it lies outside the image."""
+    middle = np.arange(side) + 0.5
+    columns = np.floor(corner[0] + middle * cell_px[0]).astype(np.intp)
+    rows = np.floor(corner[1] + middle * cell_px[1]).astype(np.intp)
+    height, width = depth_mm.shape
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    found = depth_mm[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)[None]]
+    return np.where(inside, found, np.float32(0))
 
 
 def box_iou(first: NDArray[np.float64], second: NDArray[np.float64], *, inclusive: bool = False) -> NDArray[np.float64]:

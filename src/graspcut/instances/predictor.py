@@ -91,14 +91,14 @@ class InstanceProposer(Predictor):
                 0.745 times the width.
 
         Returns:
-            Masks and scores at the frame's own size, best first.
+            Masks and scores at the frame's own size, best first. Pixels without depth belong to no mask.
 
         Raises:
             FrameError: if the array is no depth image in millimetres, or the camera has another size.
         """
         depth, known_camera = depth_and_camera(depth_mm, camera)
         found = self.windows(depth, focal_length_px(known_camera, depth.shape[1]))
-        masks = found.masks() if len(found) else np.zeros((0, *depth.shape), bool)
+        masks = found.masks(depth) if len(found) else np.zeros((0, *depth.shape), bool)
         filled = masks.any(axis=(1, 2))
         return InstanceProposals(masks[filled], found.scores[filled], depth, known_camera)
 

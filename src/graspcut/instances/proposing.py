@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.instances.assembling import assemble
-from graspcut.instances.pasting import box_iou, paste_window, window_boxes
+from graspcut.instances.pasting import box_iou, paste_along_depth, paste_window, window_boxes, window_corner_px
 from graspcut.instances.windows import Scale, WindowGeometry
 
 _CHUNK = 256
@@ -111,17 +111,27 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def mask(self, number: int) -> NDArray[np.bool_]:
-        """(H, W) bool: one mask in the image's own pixels."""
-        return paste_window(
-            self.windows[number], self.centres[number], self.scales[number], self.geometry, self.mask_probability
-        )
+    def mask(self, number: int, depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.bool_]:
+        """(H, W) bool: one mask in the image's own pixels.
 
-    def masks(self) -> NDArray[np.bool_]:
-        """(N, H, W) bool: all masks; 0 for height and width where there is none."""
+        Args:
+            number: of the proposal.
+            depth_mm: (H, W) of the image, if it is a depth frame: masks end where surfaces end, see
+                `paste_along_depth`.
+        """
+        window, centre, scale = self.windows[number], self.centres[number], self.scales[number]
+        if depth_mm is None:
+            return paste_window(window, centre, scale, self.geometry, self.mask_probability)
+        cell = self.geometry.window_px / window.shape[0]
+        corner = window_corner_px(centre[None], scale, self.geometry)[0]
+        cell_px = (cell / scale.horizontal, cell / scale.vertical)
+        return paste_along_depth(window, corner, cell_px, depth_mm, self.mask_probability)
+
+    def masks(self, depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.bool_]:
+        """(N, H, W) bool: all masks, see `mask`; 0 for height and width where there is none."""
         if not len(self):
             return np.zeros((0, 0, 0), bool)
-        return np.stack([self.mask(number) for number in range(len(self))])
+        return np.stack([self.mask(number, depth_mm) for number in range(len(self))])
 
 
 def propose(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import read_image
-from graspcut.instances.coco import CocoGroundTruth, CocoImage, CocoObject, encode_mask
+from graspcut.instances.coco import CocoGroundTruth, CocoImage, CocoObject, box_of_mask, encode_mask
 
 VOID = 255
 VOC_CLASSES = (
@@ -188,13 +188,4 @@ def voc_groundtruth(images: Iterable[VocImage], origin: str = "VOC") -> CocoGrou
 
 
 def _object(mask: NDArray[np.bool_], kind: int) -> CocoObject:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return CocoObject(kind, (0.0, 0.0, 0.0, 0.0), 0.0, False, encode_mask(mask))
-    box = (
-        float(columns[0]),
-        float(rows[0]),
-        float(columns[-1] - columns[0] + 1),
-        float(rows[-1] - rows[0] + 1),
-    )
-    return CocoObject(kind, box, float(np.count_nonzero(mask)), False, encode_mask(mask))
+    return CocoObject(kind, box_of_mask(mask), float(np.count_nonzero(mask)), False, encode_mask(mask))

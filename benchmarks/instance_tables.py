@@ -1,0 +1,259 @@
+"""Tables 1 to 3 of InstanceFCN on composed depth frames: the comparisons that this machine can carry.
+
+    python benchmarks/instance_tables.py frames --out frames
+    python benchmarks/instance_tables.py compare --frames frames --work runs --steps 400 --save compare.json
+    python benchmarks/instance_tables.py baselines --frames frames --save baselines.json
+    python benchmarks/instance_tables.py model --frames frames --model instance-fcn-small --save model.json
+
+`frames` writes three sets of 320x240 frames with up to two hands, what they hold, up to three more objects, apart or
+touching, before clutter: "train" and "validation" of the training kinds, "test" of object kinds that no training shows.
+`compare` trains slim networks from scratch on 160x120, all with the same number of steps of about the same number of
+pixels: k = 3, 5, 7 (table 1), ~DeepMask, InstanceFCN on crops and fully convolutional (table 2). Rows that are done are
+kept in the file, so a stopped command continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.dataset import DatasetReader
+from graspcut.frames.frame import Frame
+from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.instances.components import component_proposals
+from graspcut.instances.composing import ComposedConfig, write_composed
+from graspcut.instances.evaluation import ProposalReport, evaluate_proposals
+from graspcut.instances.proposing import ProposalConfig, propose
+from graspcut.instances.selective_search import depth_channels, selective_search
+from graspcut.instances.truth import frames_groundtruth, mask_results
+
+SETS = {"test": (1200, 300, True), "train": (1100, 3000, False), "validation": (1300, 80, False)}
+SLIM: dict[str, Any] = {
+    "widths": (8, 12, 24, 48, 64),
+    "blocks": (0, 1, 1, 1, 1),
+    "context_width": 48,
+    "feature_width": 32,
+}
+DEEPMASK_SHORT_SIDES = (79, 119, 178, 267, 400, 600)  # canonical objects are 64 px there, 48 px in the others
+Found = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
+
+
+def smaller(frame: LabelledFrame, width: int) -> LabelledFrame:
+    """A frame at a fraction of its size: every n-th pixel."""
+    step = frame.frame.width // width
+    if step <= 1:
+        return frame
+    camera = frame.frame.camera
+    part = np.s_[step // 2 :: step, step // 2 :: step]
+    depth = np.ascontiguousarray(frame.frame.depth_mm[part])
+    resized: Camera | None = None if camera is None else camera.resized(depth.shape[1], depth.shape[0])
+    assert frame.instances is not None
+    return LabelledFrame(
+        Frame(depth, camera=resized, name=frame.frame.name),
+        np.ascontiguousarray(frame.labels[part]),
+        np.ascontiguousarray(frame.instances[part]),
+        instance_table=frame.instance_table,
+    )
+
+
+def test_frames(folder: Path, count: int, width: int) -> list[LabelledFrame]:
+    """The first frames of the test set."""
+    reader = DatasetReader(folder / "test")
+    return [smaller(reader[index], width) for index in range(min(count, len(reader)))]
+
+
+def scored(frames: Sequence[LabelledFrame], proposer: Callable[[LabelledFrame], Found]) -> ProposalReport:
+    """Average recall of proposals over frames; instances of fewer than 40 pixels of 160x120 do not count."""
+    smallest = 40 * frames[0].frame.width * frames[0].frame.height // (160 * 120)
+    truth = frames_groundtruth(frames, smallest_px=smallest)
+    return evaluate_proposals(truth, mask_results(proposer(frame) for frame in frames))
+
+
+def numbers(report: ProposalReport, **more: Any) -> dict[str, Any]:
+    """What is kept of a report."""
+    return {
+        "ar": {str(limit): round(100 * value, 2) for limit, value in report.average_recall.items()},
+        "integral": {str(limit): round(100 * value, 2) for limit, value in report.average_recall_integral.items()},
+        "recall_at_50": {str(limit): round(100 * values[0], 2) for limit, values in report.recall.items()},
+        "objects": report.objects,
+        **more,
+    }
+
+
+def network_proposer(network: Any, most: int = 1000) -> Callable[[LabelledFrame], Found]:
+    """Proposals of a network in PyTorch."""
+    from graspcut.instances.scoring import score_windows
+
+    def found(frame: LabelledFrame) -> Found:
+        depth = frame.frame.depth_mm
+        focal = focal_length_px(frame.frame.camera, depth.shape[1])
+        geometry = network.config.geometry
+        result = propose(score_windows(network, depth[..., None], focal), geometry, ProposalConfig(most=most))
+        return (result.masks(depth) if len(result) else np.zeros((0, *depth.shape), bool)), result.scores
+
+    return found
+
+
+def variants() -> dict[str, tuple[str, dict[str, Any], bool]]:
+    """Rows of tables 1 and 2: network class, arguments, whether it is trained on crops."""
+    rows: dict[str, tuple[str, dict[str, Any], bool]] = {
+        f"k={grid}": ("InstanceFCNSmall", {**SLIM, "head_width": 32, "grid": grid}, False) for grid in (5, 3, 7)
+    }
+    rows["crops"] = ("InstanceFCNSmall", {**SLIM, "head_width": 32, "grid": 5}, True)
+    deepmask = {"encoder": "light", "inputs": "depth", "width": 32, "mask_width": 128, "score_widths": (64, 128)}
+    rows["deepmask"] = ("DeepMask", {**SLIM, **deepmask, "short_sides": DEEPMASK_SHORT_SIDES}, True)
+    return rows
+
+
+def trained(name: str, seed: int, steps: int, frames: Path, work: Path) -> Any:
+    """One row's network after its training, in evaluation mode; a stopped training continues."""
+    from graspcut.instances.data import CropItems, FocusedItems
+    from graspcut.instances.models import build_model
+    from graspcut.instances.task import InstanceTask, TaskConfig, crop_place
+    from graspcut.runtime.model_folder import fill_network, load_model_folder
+    from graspcut.train.augmentation import AugmentationConfig
+    from graspcut.train.run_config import RunConfig
+    from graspcut.train.sources import FolderSamples
+    from graspcut.train.streams import Target, TrainingData, View
+    from graspcut.train.trainer import prepare_run, run_training
+
+    kind, arguments, crops = variants()[name]
+    config = {"class": kind, "arguments": arguments}
+    folder = work / f"{name.replace('=', '')}-{seed}"
+    run = RunConfig(
+        folder, seed=seed, accelerator="cpu", threads=2, validate_every_steps=0, checkpoint_every_steps=0,
+        checkpoint_every_minutes=3.0, progress_bar=False,
+    )  # fmt: skip
+    prepare_run(run)
+    task = InstanceTask(config, TaskConfig.quick(steps, average_decay=0.99))
+    network: Any = task.model
+    geometry = network.config.geometry
+    target: Target = (
+        CropItems(geometry, *crop_place(network.config)) if crops else FocusedItems(geometry, 120, 90, windows=128)
+    )
+    source = FolderSamples(DatasetReader(frames / "train"), seed, (160, 120), what=("depth_mm", "instances"))
+    view = View(source, target, batch_size=8, augmentation=AugmentationConfig(flip=0.5), missing_depth_label=None)
+    result = run_training(task, TrainingData([view], seed=seed, workers=1), run)
+    if result.model_folder is None:
+        raise SystemExit(f"{folder}: stopped after {result.steps} steps; the same command continues")
+    stored, weights = load_model_folder(result.model_folder)
+    built = build_model(stored["model"])
+    fill_network(built, weights, result.model_folder)
+    return built.eval()
+
+
+def compare(frames: Path, work: Path, steps: int, seeds: int, count: int, save: Path, only: Sequence[str]) -> None:
+    """Tables 1 and 2."""
+    import torch
+
+    torch.set_num_threads(2)
+    table: dict[str, Any] = read_json(save) if save.exists() else {"rows": {}}
+    tests = test_frames(frames, count, 160)
+    for seed in range(seeds):
+        for name in only or variants():
+            key = f"{name} seed {seed}"
+            if key in table["rows"]:
+                continue
+            started = time.monotonic()
+            network = trained(name, seed, steps, frames, work)
+            seconds = time.monotonic() - started
+            report = scored(tests, network_proposer(network))
+            table["rows"][key] = numbers(report, steps=steps, frames=len(tests), training_s=round(seconds))
+            write_json_atomically(save, table)
+            print(key, table["rows"][key]["ar"], f"{seconds:.0f} s", flush=True)
+    print_means(table["rows"])
+
+
+def print_means(rows: dict[str, Any]) -> None:
+    """Mean and spread over seeds, AR@10/100/1000."""
+    for name in dict.fromkeys(key.rpartition(" seed ")[0] for key in rows):
+        values = np.array([list(row["ar"].values()) for key, row in rows.items() if key.startswith(f"{name} seed")])
+        mean, spread = values.mean(axis=0), values.std(axis=0)
+        shown = " ".join(f"{m:5.1f}+-{s:.1f}" for m, s in zip(mean, spread, strict=True))
+        print(f"{name:<10} {shown}   ({len(values)} seeds)")
+
+
+def baselines(frames: Path, count: int, save: Path) -> None:
+    """Selective search, and connected components of the labels of `graspcut segment`."""
+    from graspcut.segmentation.predictor import Segmenter
+
+    tests = test_frames(frames, count, 320)
+    segmenter = Segmenter.load(threads=2)
+
+    def searched(frame: LabelledFrame) -> Found:
+        small = smaller(frame, 160)
+        masks, scores = selective_search(depth_channels(small.frame.depth_mm))
+        return masks[:1000].repeat(2, axis=1).repeat(2, axis=2), scores[:1000]
+
+    def components(frame: LabelledFrame, step: bool) -> Found:
+        labels = segmenter(frame.frame).labels
+        return component_proposals(labels, frame.frame.depth_mm if step else None, smallest_px=40)
+
+    rows = {
+        "selective search": searched,
+        "components of labels": lambda frame: components(frame, False),
+        "components of labels, cut at depth steps": lambda frame: components(frame, True),
+        "components of true labels": lambda frame: component_proposals(frame.labels, smallest_px=40),
+    }
+    write_rows(save, {name: numbers(scored(tests, proposer), frames=len(tests)) for name, proposer in rows.items()})
+
+
+def model(frames: Path, count: int, name: str, save: Path) -> None:
+    """A trained network on the same frames."""
+    from graspcut.instances.predictor import InstanceProposer
+
+    proposer = InstanceProposer.load(name, threads=2)
+    proposer.settings = ProposalConfig(most=1000)
+
+    def found(frame: LabelledFrame) -> Found:
+        result = proposer(frame.frame)
+        return result.masks, result.scores
+
+    tests = test_frames(frames, count, 320)
+    write_rows(save, {Path(name).name: numbers(scored(tests, found), frames=len(tests))})
+
+
+def write_rows(save: Path, rows: dict[str, Any]) -> None:
+    """Prints and keeps rows."""
+    for name, row in rows.items():
+        print(f"{name:<42} {row['ar']}  integral {row['integral']}")
+    write_json_atomically(save, {"rows": rows})
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """The command line; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("frames", "compare", "baselines", "model"))
+    parser.add_argument("--out", type=Path, default=Path("frames"))
+    parser.add_argument("--frames", type=Path, default=Path("frames"))
+    parser.add_argument("--work", type=Path, default=Path("instance-runs"))
+    parser.add_argument("--model", default="instance-fcn-small")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--save", type=Path, default=Path("instance-tables.json"))
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    if options.what == "frames":
+        for name, (seed, count, held_out) in SETS.items():
+            config = ComposedConfig(width=320, height=240, held_out_kinds=held_out)
+            write_composed(config, seed=seed, count=count, out=options.out / name)
+            print(f"{options.out / name}: {count} frames")
+    elif options.what == "compare":
+        compare(options.frames, options.work, options.steps, options.seeds, options.count, options.save, options.only)
+    elif options.what == "baselines":
+        baselines(options.frames, options.count, options.save)
+    else:
+        model(options.frames, options.count, options.model, options.save)
+
+
+if __name__ == "__main__":
+    main()

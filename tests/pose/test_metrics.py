@@ -109,5 +109,17 @@ def test_published_predictions() -> None:
         assert f"{in_3d:.3f}" in report.table()
 
 
+def test_tables_of_joints(tmp_path: Path) -> None:
+    truth, predicted = tmp_path / "truth.csv", tmp_path / "found.csv"
+    truth.write_text("frame,joint,x_mm,y_mm,z_mm\na,wrist,0,0,500\na,thumb_tip,10,0,500\nb,wrist,0,0,500\n")
+    predicted.write_text("frame,joint,x_mm,y_mm,z_mm\na,wrist,3,4,500\na,thumb_tip,,,\n")
+    errors = evaluate_joint_files([predicted], truth, CAMERAS["nyu"]).errors["found"]
+    assert errors.mean_3d_mm == 5.0 and errors.missing.sum() == 2
+    assert errors.fraction_within([100.0])[0] == 0.0
+    predicted.write_text("frame,joint,x_mm,y_mm,z_mm\nz,wrist,3,4,500\n")
+    with pytest.raises(FrameError, match="in common"):
+        evaluate_joint_files([predicted], truth, CAMERAS["nyu"])
+
+
 def test_y_points_down() -> None:
     np.testing.assert_allclose(joints_from_uvd([320.0, 250.0, 587.07], CAMERAS["nyu"]), [0.0, 10.0, 587.07])

@@ -82,7 +82,8 @@ def pose(
     """Prints and saves joint errors.
 
     Args:
-        predictions: Text files with u v d of every joint, one frame a line; several are compared in one table.
+        predictions: Text files with u v d of every joint, one frame a line, or joints.csv of graspcut pose; several are
+            compared in one table.
         groundtruth: The same for the truth; "nan" marks joints that are not annotated.
         camera: nyu, icvl, msra, or a .json file with fx, fy, cx, cy, width and height.
         save: File for all numbers.

@@ -16,6 +16,7 @@ from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.pose.joint_table import read_joint_table
 from graspcut.pose.metrics import DEFAULT_DISTANCES_MM, JointErrors, joint_errors, joints_from_uvd
 
 TABLE_DISTANCES_MM = (10.0, 20.0, 30.0, 40.0, 60.0, 80.0)
@@ -160,11 +161,16 @@ def draw_curves(curves: Mapping[str, NDArray[np.float64]], means: Mapping[str, f
 
 
 def evaluate_joint_files(predictions: Sequence[str | Path], groundtruth: str | Path, camera: Camera) -> JointReport:
-    """Compare text files of predictions with the truth (see `read_joint_text`).
+    """Compare files of predictions with the truth: text (see `read_joint_text`), or CSV as `graspcut pose` writes.
+
+    In CSV files the hands of a frame belong together by their number; a hand that was not predicted misses all its
+    joints.
 
     Raises:
         FrameError: If a file cannot be read, or has other frames or joints than the truth.
     """
+    if Path(groundtruth).suffix == ".csv":
+        return _evaluate_tables(predictions, groundtruth)
     truth = read_joint_text(groundtruth)
     truth_mm = joints_from_uvd(truth, camera)
     errors: dict[str, JointErrors] = {}
@@ -177,4 +183,24 @@ def evaluate_joint_files(predictions: Sequence[str | Path], groundtruth: str | P
             )
         name = Path(path).stem
         errors[name if name not in errors else str(path)] = joint_errors(joints_from_uvd(predicted, camera), truth_mm)
+    return JointReport(errors)
+
+
+def _evaluate_tables(predictions: Sequence[str | Path], groundtruth: str | Path) -> JointReport:
+    """Compare CSV files of joints in camera mm."""
+    truth = {(hand.frame, hand.hand): hand.joints_mm for hand in read_joint_table(groundtruth)}
+    if not truth:
+        raise FrameError(f"{groundtruth} has no rows; expected joints to compare with.")
+    errors: dict[str, JointErrors] = {}
+    for path in predictions:
+        found = {(hand.frame, hand.hand): hand.joints_mm for hand in read_joint_table(path)}
+        if not set(found) & set(truth):
+            raise FrameError(
+                f"{path} and {groundtruth} have no frame and hand in common; expected the same names "
+                f"in the column frame."
+            )
+        missing = np.full_like(next(iter(truth.values())), np.nan)
+        predicted = np.stack([found.get(key, missing) for key in truth])
+        name = Path(path).stem
+        errors[name if name not in errors else str(path)] = joint_errors(predicted, np.stack(list(truth.values())))
     return JointReport(errors)

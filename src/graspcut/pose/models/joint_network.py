@@ -223,7 +223,7 @@ class SharedJointNetwork(nn.Module):
             Joints (n, joints, 3) as u, v, d of the crop; logits (n, joints) of being visible; the logarithm (n, joints)
             of the error that is expected, in the crop's units; logits (n,) of a right hand.
         """
-        count, joints = len(image), len(self.joint_bias)
+        joints = len(self.config.joint_parts)
         maps = functional.relu(self.norm_c1(self.c1(halved(torch.cat([image, crop], dim=1)))))
         maps = functional.max_pool2d(maps, 2)
         whole = self.c222(functional.relu(self.norm_c221(self.c221(maps))))
@@ -233,20 +233,33 @@ class SharedJointNetwork(nn.Module):
         # A 1x1 convolution of masked maps is the masked convolution of the maps: it runs once, not once a joint.
         local = functional.conv2d(maps, self.c211.weight)
         if self.masks:
-            local = (local[:, None] * joint_masks(parts, self.matrix)[:, :, None]).flatten(0, 1)
+            local = local[:, None] * joint_masks(parts, self.matrix)[:, :, None]
+            local = local.reshape(-1, self.c211.out_channels, MASK_PX, MASK_PX)
         assert self.c211.bias is not None
         local = local + self.c211.bias[:, None, None]
-        local = self.c212(functional.relu(self.norm_c211(local)))
+        local = self.c212(functional.relu(_normalised(self.norm_c211, local)))
         local = functional.relu(self.fc_local(functional.relu(self.norm_local(local)).flatten(1)))
         from_local = self.fc_from_local(local)
         if self.masks:
-            from_local = from_local.unflatten(0, (count, joints))
+            from_local = from_local.reshape(-1, joints, self.config.hidden)
         else:
             from_local = from_local[:, None].expand(-1, joints, -1)
         units = from_whole[:, None] + from_local + self.joint_bias
-        units = functional.relu(self.norm_fc(units.flatten(0, 1)).unflatten(0, (count, joints)))
+        units = _normalised(self.norm_fc, units.reshape(-1, self.config.hidden)).reshape(-1, joints, self.config.hidden)
+        units = functional.relu(units)
         found = torch.einsum("njh,jho->njo", units, self.output) + self.output_bias
         return found[..., :3], found[..., 3], found[..., 4], self.handedness(units.mean(dim=1))[:, 0]
+
+
+def _normalised(norm: nn.BatchNorm2d | nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """What the layer does, written out outside training: the ONNX exporter loses the number of "
+    "channels of masked maps."""
+    if norm.training or norm.running_mean is None or norm.running_var is None:
+        normalised: Tensor = norm(x)
+        return normalised
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    shape = (1, -1) + (1,) * (x.dim() - 2)
+    return (x - norm.running_mean.reshape(shape)) * scale.reshape(shape)
 
 
 def _norm2d(channels: int) -> nn.BatchNorm2d:

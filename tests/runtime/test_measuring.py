@@ -15,7 +15,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime import candidates, measuring
 from graspcut.runtime.candidates import SpeedConfig, TimedNetwork, model_rows
@@ -224,7 +223,7 @@ class _Nothing(Segmenter):
     description = "nothing"
     digest = ""
 
-    def __call__(self, depth_mm: Any, camera: Camera | None = None) -> Any:
+    def __call__(self, depth_mm: Any, camera: Any = None) -> Any:
         self.given.append(depth_mm)
         return SimpleNamespace(labels=np.zeros(depth_mm.shape, dtype=np.uint8))
 

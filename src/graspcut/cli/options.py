@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -33,3 +34,23 @@ Backend = Literal["auto", "openvino", "onnxruntime", "pytorch"]
 
 Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 """How convolutions are computed; auto takes what the model ships for the engine."""
+
+
+def parse_camera(text: str) -> Any:
+    """A camera file's intrinsics, or the name of a known camera as it is; both are what `Camera.of` takes.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    from graspcut.frames.camera_files import read_intrinsics
+    from graspcut.frames.camera_presets import PRESETS
+
+    name = text.lower().replace("-", "_")
+    if name in PRESETS and not Path(text).exists():
+        return name
+    if not Path(text).exists():
+        raise ValueError(
+            f"--camera {text}: there is no such file, and no camera of this name; expected a file with intrinsics, or "
+            f"one of {', '.join(sorted(PRESETS))}"
+        )
+    return read_intrinsics(text)

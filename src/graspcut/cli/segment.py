@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from graspcut.cli.options import Backend, Precision
+from graspcut.cli import UsageError
+from graspcut.cli.options import Backend, Precision, parse_camera
 from graspcut.cli.printing import print_failures
 
 
@@ -18,7 +21,9 @@ def segment(
     model: str | None = None,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
+    camera: str | None = None,
     sensitivity: float = 1.0,
+    max_megapixels: float | None = None,
     overlay: Annotated[bool, Parameter(negative="")] = False,
     video: Annotated[bool, Parameter(negative="")] = False,
     independent: Annotated[bool, Parameter(negative="")] = False,
@@ -31,13 +36,16 @@ def segment(
     """Labels frames into a folder.
 
     Args:
-        inputs: Depth images (16-bit PNG, TIFF, PGM), .npy or .npz files, folders of images, recordings, datasets.
+        inputs: Depth images (16-bit PNG, TIFF, PGM, PFM, EXR), .npy, .npz, folders of these, recordings, datasets.
         out: Folder for the label images and summary.json.
         model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
         depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
         focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
         sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
             calls less by mistake. 0.2 suits rooms where a hand is rarely seen.
+        camera: File with the intrinsics of frames without a camera (JSON, ROS or OpenCV YAML, K as text or .npy), or
+            the name of a camera: azure_kinect, d405, d415, d435, d455, kinect, kinect_v2, l515, sr300, xtion.
+        max_megapixels: Largest picture that is opened; 32 if not given.
         overlay: Also write pictures of the results to OUT/overlay.
         video: The images of each folder follow each other in time, as in a recording: the frames before and after
             steady the labels.
@@ -50,6 +58,8 @@ def segment(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
+    from graspcut.frames.errors import FrameWarning
+    from graspcut.frames.limits import set_largest_picture
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import segment_folder
     from graspcut.segmentation.careful import CarefulSegmenter
@@ -58,6 +68,13 @@ def segment(
     if video and independent:
         raise ValueError("--video and --independent contradict each other: give one of them, or none")
     in_order = video or (not independent and all((place / "recording.json").is_file() for place in inputs))
+    if camera is not None and focal_px is not None:
+        raise UsageError("--camera and --focal-px both say the focal length; give one of them")
+    if max_megapixels is not None:
+        set_largest_picture(max_megapixels)
+    given_camera = None if camera is None else parse_camera(camera)
+    # What is doubtful is said once, below.
+    warnings.simplefilter("ignore", FrameWarning)
     name = model or DEFAULT_MODEL
     # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
     segmenter = Segmenter.open(
@@ -76,6 +93,7 @@ def segment(
             model_name=name if segmenter.session.precision == "fp32" else f"{name} {segmenter.session.precision}",
             depth_unit_mm=depth_unit_mm,
             focal_px=focal_px,
+            camera=given_camera,
             overlay=overlay,
             video=in_order,
             progress=progress,
@@ -84,4 +102,17 @@ def segment(
     speed = f" ({report.done / report.seconds:.1f} frames/s)" if report.done else ""
     renewed = f", {report.renewed} of them again: they were of other weights or inputs" if report.renewed else ""
     print(f"{report.done} frame(s) segmented{speed}{renewed}{earlier}: {report.out}")
+    if report.rows:
+        print(_what_was_seen(report.rows))
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
     return print_failures(report)
+
+
+def _what_was_seen(rows: Sequence[Mapping[str, Any]]) -> str:
+    """ "depth 0.53 .. 1.30 m; 3 of 5 frames with a hand, 2 with an object"."""
+    hands, objects = (sum(row[kind] > 0 for row in rows) for kind in ("hand_pixels", "object_pixels"))
+    near = [row["nearest_mm"] for row in rows if row.get("nearest_mm") is not None]
+    far = [row["farthest_mm"] for row in rows if row.get("farthest_mm") is not None]
+    depth = f"depth {min(near) / 1000:.2f} .. {max(far) / 1000:.2f} m; " if near and far else ""
+    return f"{depth}{hands} of {len(rows)} frames with a hand, {objects} with an object"

@@ -157,7 +157,7 @@ class Camera:
 
     @classmethod
     def of(cls, value: CameraLike, width: int | None = None, height: int | None = None) -> Camera:
-        """A camera from what people have: a Camera, (fx, fy, cx, cy), a matrix K, or `Intrinsics`.
+        """A camera from what people have: a Camera, (fx, fy, cx, cy), a matrix K, `Intrinsics`, or a preset's name.
 
         Args:
             value: The camera.
@@ -168,7 +168,10 @@ class Camera:
         """
         if isinstance(value, Camera):
             return value
-        known = value if isinstance(value, Intrinsics) else of_numbers(value)
+        if isinstance(value, str):
+            known = preset_intrinsics(value, width, height)
+        else:
+            known = value if isinstance(value, Intrinsics) else of_numbers(value)
         width, height = known.width if width is None else width, known.height if height is None else height
         if width is None or height is None:
             raise FrameError(f"{known.origin}: the size of the pictures is not known; expected width and height, too.")
@@ -349,7 +352,7 @@ def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...
     return numbers
 
 
-CameraLike = Camera | Intrinsics | Sequence[float] | NDArray[Any]
+CameraLike = Camera | Intrinsics | str | Sequence[float] | NDArray[Any]
 """What `Camera.of` takes."""
 
 

@@ -84,8 +84,9 @@ def choose_frames(folder: Path) -> FolderContent:
     contents = {path: content_of(path) for path in entries}
     chosen = _chosen(contents)
     colours = _paired(chosen, [path for path, content in contents.items() if content is Content.COLOUR])
-    used = {*chosen, *(colour for colour in colours if colour is not None)}
-    left_out = _left_out({path: content for path, content in contents.items() if path not in used})
+    paired = {colour for colour in colours if colour is not None}
+    rest = {path: content for path, content in contents.items() if path not in paired and path not in set(chosen)}
+    left_out = _left_out(rest, len(paired))
     return FolderContent(tuple(chosen), tuple(colours), left_out)
 
 
@@ -191,9 +192,11 @@ def _chosen(contents: dict[Path, Content]) -> list[Path]:
             if contents[path] in (Content.DEPTH, Content.UNREADABLE) and not _is_something_else(path)
         ]
         if any(contents[path] is Content.DEPTH for path in usable):
-            # An 8-bit picture in the middle of a numbered sequence is a frame that went wrong, no preview.
+            # A single 8-bit picture in the middle of a numbered sequence is a frame that went wrong, no preview.
             patterns = {_pattern(path) for path in usable}
-            return [path for path in group if path in usable or _belongs(path, contents[path], patterns)]
+            others = [path for path in group if path not in usable and _belongs(path, contents[path], patterns)]
+            wrong = set(others if 2 * len(others) <= max(2, len(usable)) else [])
+            return [path for path in group if path in usable or path in wrong]
     for group in (named, candidates):
         packed = [path for path in group if contents[path] is Content.COLOUR]
         if packed and _holds_packed_depth(packed[0]):
@@ -207,7 +210,7 @@ def _pattern(path: Path) -> str:
 
 
 def _belongs(path: Path, content: Content, patterns: set[str]) -> bool:
-    return content is Content.GREY and "#" in _pattern(path) and _pattern(path) in patterns
+    return content in (Content.GREY, Content.COLOUR) and "#" in _pattern(path) and _pattern(path) in patterns
 
 
 def _is_something_else(path: Path) -> bool:
@@ -235,6 +238,8 @@ def _paired(files: Sequence[Path], colours: Iterable[Path]) -> list[Path | None]
 
 
 def _partner(stem: str, by_stem: dict[str, Path]) -> Path | None:
+    if stem in by_stem:  # 0.jpg beside 0.png
+        return by_stem[stem]
     if "depth" in stem:
         for word in _COLOUR_WORDS:
             partner = by_stem.get(stem.replace("depth", word))
@@ -250,10 +255,11 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in (*PICTURE_SUFFIXES, *_COLOUR_SUFFIXES)
 
 
-def _left_out(contents: dict[Path, Content]) -> str:
-    """ "left out: 3 colour pictures, 1 preview or infrared picture"."""
+def _left_out(contents: dict[Path, Content], paired: int) -> str:
+    """ "left out: 3 colour pictures, 1 8-bit picture"; colour that belongs to depth is no frame of its own either."""
     names = {Content.COLOUR: "colour picture", Content.GREY: "8-bit picture", Content.OTHER: "array without pixels"}
     counts = Counter(names.get(content, "other picture (infrared, mask, preview)") for content in contents.values())
-    if not counts:
-        return ""
-    return "left out: " + ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items())
+    parts = [f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items()]
+    if paired:
+        parts.insert(0, f"{paired} colour picture{'s' if paired > 1 else ''} paired with depth")
+    return f"left out: {', '.join(parts)}" if parts else ""

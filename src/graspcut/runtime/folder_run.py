@@ -35,19 +35,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from graspcut.cores import usable_cores
 from graspcut.frames.atomic_writing import WriteBatch, make_output_folder
+from graspcut.frames.camera import CameraLike
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
+from graspcut.frames.notes import Note
 from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.runtime.folder_lock import folder_lock
+from graspcut.runtime.folder_summary import SUMMARY_NAME as SUMMARY_NAME
+from graspcut.runtime.folder_summary import is_done, notes_of, open_summary
+from graspcut.runtime.frame_job import DescribingJob
+from graspcut.runtime.frame_job import FrameJob as FrameJob
+from graspcut.runtime.frame_job import FrameResult as FrameResult
 from graspcut.runtime.pipeline import LimitedCalls, run_in_threads
 from graspcut.runtime.sequences import InOrder, Look, SequenceJob
-
-SUMMARY_NAME = "summary.json"
 
 # Threads that read and write while the network works, one for each core: reading may be the slower part. Each holds a
 # frame in memory, hence the limit on large machines.
@@ -55,51 +60,8 @@ _MOST_HELPERS = 16
 
 ProgressCallback = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class FrameResult:
-    """What came of one frame.
-
-    Attributes:
-        files: Contents by path below the folder, in the order of writing.
-        row: Its line of the summary, JSON values; "name" is added.
-    """
-
-    files: Mapping[str, bytes]
-    row: Mapping[str, Any]
-
-
-class FrameJob(Protocol):
-    """What a verb does with each frame; see the module.
-
-    Attributes:
-        settings: recorded in summary.json; a folder takes the results of one set of values only.
-        identity: what else the results depend on, such as a digest of the weights; results of another are made again.
-        parallel_calls: how many threads may be in a limited call at the same time, with gain; None for one.
-    """
-
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    @property
-    def identity(self) -> str: ...
-    @property
-    def parallel_calls(self) -> int | None: ...
-
-    def outputs(self, name: str, /) -> Sequence[str]:
-        """Paths below the folder of what a frame leaves; the last is written last."""
-        ...
-
-    def process(self, frame: Frame, name: str, limited: LimitedCalls, /) -> FrameResult:
-        """The outputs of a frame and its row, in any thread; not called where the job is a `SequenceJob` too.
-
-        `limited(function)` runs the network when it is its turn. A `ValueError` says that the frame is bad; any other
-        exception ends the run.
-        """
-        ...
-
-    def reread(self, name: str, folder: Path, /) -> dict[str, Any]:
-        """The row of a frame whose outputs are there; a `ValueError` has them made again."""
-        ...
+# What a strange frame may make of numpy, OpenCV or an engine. Anything else is a fault of the program or the computer.
+_FAULTS_OF_A_FRAME = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -114,6 +76,7 @@ class FolderReport:
         rows: The summary's rows of the frames of this run, in their order, skipped ones too.
         seconds: Wall time.
         out: The folder.
+        notes: What was assumed, counted as no data, left out or is doubtful, one line for each kind.
     """
 
     done: int
@@ -123,6 +86,7 @@ class FolderReport:
     rows: tuple[dict[str, Any], ...]
     seconds: float
     out: Path
+    notes: tuple[str, ...] = ()
 
 
 def run_over_frames(
@@ -131,6 +95,7 @@ def run_over_frames(
     job: FrameJob,
     *,
     depth_unit_mm: float | None = None,
+    camera: CameraLike | None = None,
     progress: ProgressCallback | None = None,
     workers: int | None = None,
 ) -> FolderReport:
@@ -144,6 +109,7 @@ def run_over_frames(
         out: Folder for the results; is made if missing.
         job: What is done with each.
         depth_unit_mm: Millimetres per step of whole numbers; recordings and datasets know their own.
+        camera: Intrinsics for frames whose source has none; whatever `Camera.of` takes.
         progress: Called with (frames done, frames in all), in the calling thread.
         workers: Limited calls at the same time, each in a thread of its own, which is not the calling one; None takes
             the job's `parallel_calls`. Never more than these, if it has them.
@@ -159,11 +125,11 @@ def run_over_frames(
     started = time.monotonic()
     calls = _calls_at_a_time(job, workers)
     folder = Path(out)
-    found, failures = _find(inputs, depth_unit_mm)
+    found, failures = _find(inputs, depth_unit_mm, camera)
     _refuse_input_folder(inputs, folder)
     make_output_folder(folder)
     with folder_lock(folder):
-        summary, stale = _open_summary(folder, job, found)
+        summary, stale = open_summary(folder, job, found)
         for parent in {(folder / path).parent for path in job.outputs("name")}:
             parent.mkdir(parents=True, exist_ok=True)
         outcomes: list[_Outcome] = []
@@ -175,10 +141,10 @@ def run_over_frames(
 
         with WriteBatch() as files:
             threads = min(len(found), calls + min(usable_cores(), _MOST_HELPERS))
+            work = _FrameWork(folder, job, files, frozenset(row["name"] for row in summary["frames"]))
             if isinstance(job, SequenceJob):
-                _run_in_order(folder, job, files, found, collect, threads, calls)
+                _run_in_order(work, job, found, collect, threads, calls)
             else:
-                work = _FrameWork(folder, job, files)
                 run_in_threads(work, enumerate(found), collect, threads=threads, calls=calls)
         outcomes.sort(key=lambda outcome: outcome.position)
         failures += [(outcome.name, outcome.fault) for outcome in outcomes if outcome.fault is not None]
@@ -190,6 +156,7 @@ def run_over_frames(
             "complete": not failures,
             "frames": [rows[name] for name in sorted(rows)],
             "failures": [{"name": name, "error": message} for name, message in failures],
+            "notes": notes_of(found, [rows[name] for name in sorted(rows)]),
         }
         write_json_atomically(folder / SUMMARY_NAME, summary)
     new = [outcome for outcome in outcomes if outcome.is_new]
@@ -197,7 +164,16 @@ def run_over_frames(
     renewed = sum(outcome.name in stale for outcome in new)
     ordered = tuple(rows[name] for name in good)
     seconds = time.monotonic() - started
-    return FolderReport(len(new), len(good) - len(new), renewed, tuple(failures), ordered, seconds, folder)
+    return FolderReport(
+        len(new),
+        len(good) - len(new),
+        renewed,
+        tuple(failures),
+        ordered,
+        seconds,
+        folder,
+        tuple(notes_of(found, ordered)),
+    )
 
 
 def _calls_at_a_time(job: FrameJob, workers: int | None) -> int:
@@ -209,13 +185,15 @@ def _calls_at_a_time(job: FrameJob, workers: int | None) -> int:
     return wanted if allowed is None else max(1, min(wanted, allowed))
 
 
-def _find(inputs: Iterable[str | Path], unit: float | None) -> tuple[list[FoundFrame], list[tuple[str, str]]]:
+def _find(
+    inputs: Iterable[str | Path], unit: float | None, camera: CameraLike | None
+) -> tuple[list[FoundFrame], list[tuple[str, str]]]:
     """Frames of the inputs that can be opened, and what is wrong with the others."""
     usable: list[str | Path] = []
     failures: list[tuple[str, str]] = []
     for place in inputs:
         try:
-            find_frames([place], depth_unit_mm=unit)
+            find_frames([place], depth_unit_mm=unit, camera=camera)
         except FrameError as error:
             failures.append((str(place), str(error)))
         else:
@@ -223,7 +201,7 @@ def _find(inputs: Iterable[str | Path], unit: float | None) -> tuple[list[FoundF
     if not usable and failures:
         raise FrameError("\n".join(message for _, message in failures))
     # Opened once more and together, because names have to differ between inputs too.
-    return find_frames(usable, depth_unit_mm=unit), failures
+    return find_frames(usable, depth_unit_mm=unit, camera=camera), failures
 
 
 def _refuse_input_folder(inputs: Iterable[str | Path], folder: Path) -> None:
@@ -235,80 +213,6 @@ def _refuse_input_folder(inputs: Iterable[str | Path], folder: Path) -> None:
                 f"the results would go to {folder}, where the input {place} is, and results have the names of the "
                 "inputs; expected another folder. Give --out a new name."
             )
-
-
-def _open_summary(folder: Path, job: FrameJob, found: Sequence[FoundFrame]) -> tuple[dict[str, Any], set[str]]:
-    """Reads or starts summary.json; from the start it says what the folder holds, so that a later run can tell.
-
-    Returns:
-        the summary, and the names of frames whose results came from another input or identity: they are gone now.
-    """
-    path = folder / SUMMARY_NAME
-    settings = dict(job.settings)
-    origins = {frame.name: str(frame.origin.resolve()) for frame in found}
-    summary: dict[str, Any] = {"settings": settings, "sources": {}, "inputs": {}, "frames": []}
-    if path.exists():
-        summary = _checked_summary(folder, job, settings, origins)
-    elif any(_is_done(folder, job, name) for name in origins):
-        raise FrameError(f"{folder} holds files of these names but no {SUMMARY_NAME}; expected a new folder for --out.")
-    inputs = {frame.name: {**_file_identity(frame), "identity": job.identity} for frame in found}
-    known: dict[str, Any] = summary["inputs"]
-    stale = {name for name in inputs if name in summary["sources"] and known.get(name) != inputs[name]}
-    for name in stale:
-        for output in job.outputs(name):
-            (folder / output).unlink(missing_ok=True)
-    summary["frames"] = [row for row in summary["frames"] if row["name"] not in stale]
-    summary["sources"] |= origins
-    summary["inputs"] |= inputs
-    summary["complete"] = False
-    write_json_atomically(path, summary)
-    return summary, stale
-
-
-def _checked_summary(
-    folder: Path, job: FrameJob, settings: Mapping[str, Any], origins: Mapping[str, str]
-) -> dict[str, Any]:
-    """The summary that is there, if this run may continue it."""
-    path = folder / SUMMARY_NAME
-    summary = read_json(path)
-    kinds: dict[str, type] = {"settings": dict, "sources": dict, "frames": list}
-    if any(not isinstance(summary.get(key), kind) for key, kind in kinds.items()):
-        raise FrameError(f"{path} is no summary of a run over frames; expected an empty or new folder for --out.")
-    if not isinstance(summary.setdefault("inputs", {}), dict) or not all(
-        isinstance(row, dict) and isinstance(row.get("name"), str) for row in summary["frames"]
-    ):
-        raise FrameError(f"{path}: 'inputs' or 'frames' is damaged; expected a new folder for --out.")
-    different = sorted(name for name in settings if summary["settings"].get(name) != settings[name])
-    if different and not any(_is_done(folder, job, name) for name in summary["sources"]):
-        # Nothing came of the earlier run (a wrong unit, say): its settings bind nobody.
-        return {"settings": dict(settings), "sources": {}, "inputs": {}, "frames": []}
-    if different:
-        was = ", ".join(f"{name} {summary['settings'].get(name)}" for name in different)
-        raise FrameError(
-            f"{folder} holds results made with {was}; expected the same to continue there. Give another --out."
-        )
-    others = sorted(name for name, place in origins.items() if summary["sources"].get(name, place) != place)
-    if others:
-        raise FrameError(
-            f"{folder} holds results named {others[0]} that came from {summary['sources'][others[0]]}, not from "
-            f"{origins[others[0]]}; expected the same inputs to continue there. Give another --out."
-        )
-    return summary
-
-
-def _file_identity(frame: FoundFrame) -> dict[str, Any]:
-    """What tells a frame's file from one that takes its place later: size, and time of the last change."""
-    try:
-        status = frame.origin.stat()
-    except OSError:
-        return {"bytes": None, "modified_ns": None}
-    if not frame.origin.is_file():
-        return {"bytes": None, "modified_ns": None}
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-
-
-def _is_done(folder: Path, job: FrameJob, name: str) -> bool:
-    return all((folder / output).exists() for output in job.outputs(name))
 
 
 @dataclass(frozen=True)
@@ -337,6 +241,7 @@ class _FrameWork:
     folder: Path
     job: FrameJob
     files: WriteBatch
+    known: frozenset[str]
 
     def __call__(self, numbered: tuple[int, FoundFrame], limited: LimitedCalls) -> _Outcome:
         position, entry = numbered
@@ -344,24 +249,40 @@ class _FrameWork:
         if outcome is not None:
             return outcome
         try:
-            result = self.job.process(_loaded(entry), entry.name, limited)
-        except ValueError as error:  # of reading, or what the network says of such a frame
-            return _Outcome(position, entry.name, None, fault=str(error))
-        return self.written(position, entry.name, result)
+            frame = _loaded(entry)
+            result = self.job.process(frame, entry.name, limited)
+            more = self.described(frame, result.notes)
+        except _FAULTS_OF_A_FRAME as error:  # of reading, or what the network says of such a frame
+            return _Outcome(position, entry.name, None, fault=_fault(error, entry.name))
+        return self.written(position, entry.name, result, more)
 
     def earlier(self, position: int, entry: FoundFrame) -> _Outcome | None:
         """The outcome of a frame whose results are there, or None if they have to be made."""
-        if _is_done(self.folder, self.job, entry.name):
+        if is_done(self.folder, self.job, entry.name):
             try:
-                return _Outcome(position, entry.name, self.job.reread(entry.name, self.folder))
+                row = self.job.reread(entry.name, self.folder)
+                if entry.name not in self.known:
+                    # Done by a run that was killed before it wrote its rows.
+                    row |= self.described(entry.load(), ())
+                return _Outcome(position, entry.name, row)
             except ValueError:  # a damaged result of our own: it is made again
                 pass
         return None
 
-    def written(self, position: int, name: str, result: FrameResult) -> _Outcome:
+    def described(self, frame: Frame, notes: Sequence[Note]) -> dict[str, Any]:
+        """Entries of the row that depend on the frame alone."""
+        more = self.job.describe(frame) if isinstance(self.job, DescribingJob) else FrameResult({}, {})
+        told = [[note.kind, note.text] for note in (*(frame.notes or ()), *notes, *more.notes)]
+        return {**more.row, **({"notes": told} if told else {})}
+
+    def written(self, position: int, name: str, result: FrameResult, more: Mapping[str, Any]) -> _Outcome:
         """Hands the files to the disk."""
         self.files.add(*((self.folder / path, content) for path, content in result.files.items()))
-        return _Outcome(position, name, dict(result.row), is_new=True)
+        return _Outcome(position, name, {**result.row, **more}, is_new=True)
+
+
+def _fault(error: Exception, name: str) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{name}: {type(error).__name__}: {error}"
 
 
 def _loaded(entry: FoundFrame) -> Frame:
@@ -375,23 +296,23 @@ def _loaded(entry: FoundFrame) -> Frame:
 
 
 def _run_in_order(
-    folder: Path,
+    work: _FrameWork,
     job: Any,
-    files: WriteBatch,
     found: Sequence[FoundFrame],
     collect: Callable[[_Outcome], None],
     threads: int,
     calls: int,
 ) -> None:
     """A run whose frames depend on those beside them in their recording; `job` is a `SequenceJob` too."""
-    work = _FrameWork(folder, job, files)
     earlier = [work.earlier(position, entry) for position, entry in enumerate(found)]
     for outcome in earlier:
         if outcome is not None:
             collect(outcome)
 
+    described: dict[int, dict[str, Any]] = {}
+
     def make(position: int, result: Callable[[], FrameResult]) -> _Outcome:
-        return work.written(position, found[position].name, result())
+        return work.written(position, found[position].name, result(), described.pop(position, {}))
 
     order = InOrder(found, [outcome is None for outcome in earlier], job, make, collect, threads)
 
@@ -400,9 +321,12 @@ def _run_in_order(
         if not order.needs(position):
             return Look(position, None)
         try:
-            return Look(position, job.look(_loaded(entry), entry.name, limited))
-        except ValueError as error:
-            return Look(position, None, str(error))
+            frame = _loaded(entry)
+            looked = job.look(frame, entry.name, limited)
+            described[position] = work.described(frame, ())
+            return Look(position, looked)
+        except _FAULTS_OF_A_FRAME as error:
+            return Look(position, None, _fault(error, entry.name))
 
     def take(looked: Look) -> None:
         if looked.fault is not None and earlier[looked.position] is None:

@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.draw import overlay as draw_overlay
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import DEFAULT_FOCAL_PER_WIDTH, Camera, CameraLike, focal_length_px
+from graspcut.frames.camera_presets import cameras_of_size
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
+from graspcut.frames.notes import Note
+from graspcut.frames.plausibility import depth_range
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
@@ -56,6 +59,7 @@ def segment_folder(
     model_name: str,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
+    camera: CameraLike | None = None,
     overlay: bool = False,
     video: bool = False,
     progress: ProgressCallback | None = None,
@@ -68,6 +72,7 @@ def segment_folder(
         segmenter: Labels one frame.
         model_name: Recorded in summary.json; a folder takes the results of one model only.
         focal_px: Focal length for frames whose source has no camera.
+        camera: Intrinsics for these frames instead; whatever `Camera.of` takes.
         overlay: Write a picture of each result too.
         video: The frames of each input follow each other in time: past and future steady the labels (see `stream.py`).
             The segmenter then has to give probabilities.
@@ -80,14 +85,18 @@ def segment_folder(
         raise FrameError(
             f"the focal length is {focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
         )
-    settings = {"model": model_name, "depth_unit_mm": depth_unit_mm, "focal_px": focal_px}
+    settings: dict[str, Any] = {"model": model_name, "depth_unit_mm": depth_unit_mm, "focal_px": focal_px}
     # None where it changes nothing: folders of earlier versions do not have it.
     sensitivity = getattr(segmenter, "sensitivity", 1.0)
     settings["sensitivity"] = None if sensitivity == 1.0 else sensitivity
     settings["video"] = True if video else None
+    if camera is not None:
+        settings["camera"] = str(camera)
     kind = _VideoJob if video else _SegmentationJob
     job = kind(segmenter, settings, focal_px, overlay)
-    return run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress, workers=workers)
+    return run_over_frames(
+        inputs, out, job, depth_unit_mm=depth_unit_mm, camera=camera, progress=progress, workers=workers
+    )
 
 
 def with_focal_length(frame: Frame, focal_px: float | None) -> Camera | None:
@@ -130,6 +139,12 @@ class _SegmentationJob:
             picture = draw_overlay(depth_mm, labels)
             files = {f"{OVERLAY_FOLDER}/{name}.png": encode_image(picture, ".png"), **files}
         return FrameResult(files, _row(labels, seconds))
+
+    def describe(self, frame: Frame) -> FrameResult:
+        camera = with_focal_length(frame, self.focal_px)
+        row = {"focal_px": round(focal_length_px(camera, frame.width), 3), "focal_is_assumed": camera is None}
+        notes = () if camera is not None else (assumed_focal_note(frame.width, frame.height),)
+        return FrameResult({}, row | _depth_row(frame.depth_mm), notes)
 
     def reread(self, name: str, folder: Path) -> dict[str, Any]:
         return _row(read_single_channel(folder / f"{name}.png", what="label map"))
@@ -192,6 +207,26 @@ class _VideoSequence:
             name, seconds = self._seen.pop(position)
             makers.append((position, partial(self._job._result, result.depth_mm, name, result.labels, seconds)))
         return makers
+
+
+def assumed_focal_note(width: int, height: int) -> Note:
+    """Says which focal length was taken for a frame without a camera, and whose size the picture has."""
+    assumed = focal_length_px(None, width)
+    text = (
+        f"no camera is known: the focal length was taken as {DEFAULT_FOCAL_PER_WIDTH} times the width, {assumed:.0f} "
+        "pixels; give --focal-px or --camera"
+    )
+    others = [(name, focal) for name, focal in cameras_of_size(width, height) if abs(focal / assumed - 1) > 0.1]
+    if others:
+        text += f". {width}x{height} is a size of {', '.join(f'{name} ({focal:.0f})' for name, focal in others)}"
+    return Note("focal length", text)
+
+
+def _depth_row(depth_mm: NDArray[np.float32]) -> dict[str, float | None]:
+    found = depth_range(depth_mm)
+    if found is None:
+        return {"nearest_mm": None, "farthest_mm": None}
+    return {"nearest_mm": round(found.near, 1), "farthest_mm": round(found.far, 1)}
 
 
 def _row(labels: NDArray[np.uint8], seconds: float | None = None) -> dict[str, Any]:

@@ -14,15 +14,19 @@ Nothing here imports torch unless the PyTorch back end is chosen. Loading, back 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.frames.errors import FrameError
-from graspcut.frames.frame import Frame, check_depth
+from graspcut.frames.camera import Camera, CameraLike, focal_length_px
+from graspcut.frames.depth_values import examine_depth
+from graspcut.frames.errors import FrameError, FrameWarning
+from graspcut.frames.frame import Frame
+from graspcut.frames.intrinsics import check_field_of_view
+from graspcut.frames.notes import DOUBT
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.contract import ArraySpec, TaskContract
 from graspcut.runtime.predictor import Inputs, Predictor
@@ -104,13 +108,13 @@ class Segmenter(Predictor):
         depth = np.stack([np.rint(frame.depth_mm) for frame in frames])
         return inputs_of(depth, focal_length_px(frames[0].camera, width))
 
-    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: Camera | None = None) -> Segmentation:
+    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: CameraLike | None = None) -> Segmentation:
         """Segments one frame.
 
         Args:
             depth_mm: a Frame, or (H, W) uint16 or float millimetres, 0 = no data.
-            camera: its camera; None takes the Frame's own. If no camera is known, the focal length is taken as
-                0.745 times the width.
+            camera: its camera, also as (fx, fy, cx, cy) or a matrix K; None takes the Frame's own. If no camera is
+                known, the focal length is taken as 0.745 times the width.
 
         Returns:
             Labels, probabilities and areas at the frame's own size. Pixels without depth are background.
@@ -128,7 +132,9 @@ class Segmenter(Predictor):
         """
         return SegmentationStream(self, config)
 
-    def segment_batch(self, frames: Sequence[NDArray[Any] | Frame], camera: Camera | None = None) -> list[Segmentation]:
+    def segment_batch(
+        self, frames: Sequence[NDArray[Any] | Frame], camera: CameraLike | None = None
+    ) -> list[Segmentation]:
         """Segments frames of one size and one camera together; faster on a GPU, about equal on a CPU.
 
         Args:
@@ -191,11 +197,23 @@ def inputs_of(depth_mm: NDArray[Any], focal_px: float, sensitivity: float = 1.0)
     }
 
 
-def _depth_and_camera(frame: NDArray[Any] | Frame, camera: Camera | None) -> tuple[NDArray[np.float32], Camera | None]:
+def _depth_and_camera(
+    frame: NDArray[Any] | Frame, camera: CameraLike | None
+) -> tuple[NDArray[np.float32], Camera | None]:
     if isinstance(frame, Frame):
         depth, camera = frame.depth_mm, frame.camera if camera is None else camera
     else:
-        depth = check_depth(np.asarray(frame), 1.0)
+        examined = examine_depth(np.asarray(frame), 1.0)
+        depth = examined.depth_mm
+        for note in examined.notes:
+            if note.kind == DOUBT:
+                warnings.warn(f"depth in millimetres was expected: {note.text}", FrameWarning, stacklevel=4)
+    if camera is None:
+        # No camera is known: the assumed one must be possible, or the working picture would grow without bound.
+        focal_px = focal_length_px(None, depth.shape[1])
+        check_field_of_view(depth.shape[1], depth.shape[0], focal_px, focal_px)
+    elif not isinstance(camera, Camera):
+        camera = Camera.of(camera, depth.shape[1], depth.shape[0])
     if camera is not None and (camera.height, camera.width) != depth.shape:
         raise FrameError(
             f"depth has shape {depth.shape} but the camera is {camera.width}x{camera.height} (width x height); "

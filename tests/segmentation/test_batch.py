@@ -138,8 +138,8 @@ def test_bad_files_are_reported_and_the_others_done(depth_folder: Path, tmp_path
     report = run([tmp_path / "broken.npz", depth_folder, tmp_path / "missing"], tmp_path / "out", Threshold())
     assert report.done == 2
     # An input that is not there is named by its path, a bad frame by its name.
-    # A colour picture among depth images is no frame.
-    assert {name for name, _ in report.failures} == {"broken", str(tmp_path / "missing"), "0001"}
+    # A colour picture in the middle of a numbered sequence is a frame that went wrong.
+    assert {name for name, _ in report.failures} == {"broken", str(tmp_path / "missing"), "0001", "0003"}
     assert all(message for _, message in report.failures)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["complete"] is False

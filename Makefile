@@ -2,6 +2,9 @@
 # make test   install the developer tools and run the tests
 # make check  formatting, lint, types, import rules
 #
+# Two Debian packages that pip cannot bring: libusb-1.0-0 (RealSense cameras and their files) and chromium (tests of the
+# review page): sudo apt install libusb-1.0-0 chromium. Tests that need them are skipped where they are missing.
+#
 # Each target creates .venv when it is missing and installs the locked versions of constraints.txt.
 # PYTHON=python3.12      another interpreter, at least 3.11
 # PIP_ARGS=...           more options for pip; without an NVIDIA GPU this saves gigabytes of downloads:
@@ -46,7 +49,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing graspcut, its locked dependencies and the developer tools into $(VENV); the first time this downloads torch."
-	$(INSTALL) -e '.[dev,instances,matting,openvino,pose,train]'
+	$(INSTALL) -e '.[app,dev,import,instances,matting,openvino,pose,realsense,scale,train]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -20,6 +20,14 @@ _EXTRAS = {
     "tensorboard": "train",
     "openvino": "openvino",
     "pymatting": "matting",
+    "pyrealsense2": "realsense",
+    "rosbags": "import",
+    "av": "import",
+    "lzfse": "import",
+    "fastapi": "app",
+    "uvicorn": "app",
+    "ray": "scale",
+    "webdataset": "scale",
 }
 
 

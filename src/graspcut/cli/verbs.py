@@ -116,6 +116,23 @@ VERBS = (
         "graspcut synth --count 1000 --out frames --seed 7 --workers 2",
     ),
     Verb(
+        "record",
+        "Make data",
+        "record:record",
+        "Record a RealSense camera: raw depth and colour, calibration, timestamps.\n\n"
+        "The disk never holds up the camera; frames that were lost are counted. Ctrl-C ends the recording.",
+        "graspcut record my-recording --seconds 120",
+    ),
+    Verb(
+        "import",
+        "Make data",
+        "record:import_",
+        "Make a recording of a RealSense, ROS, MCAP, Azure Kinect or iPhone file, or of image pairs.\n\n"
+        "Frames are counted against the source and every gap is told; exit code 1 if a frame is missing or damaged.",
+        "graspcut import camera.db3 --out my-recording\n"
+        "graspcut import depth --colour rgb --registered --depth-unit-mm 1 --out mine",
+    ),
+    Verb(
         "annotate",
         "Make data",
         "annotate:annotate",

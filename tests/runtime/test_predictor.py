@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from graspcut.catalogue import METHODS, method_of, method_of_model
+from graspcut.frames.camera import Camera
 from graspcut.runtime.contract import BACKENDS, BackendError
 from graspcut.runtime.graph_files import GRAPH_SUFFIXES, find_graph, find_graphs, graph_name
 from graspcut.runtime.model_folder import find_model_folder, model_digest, shipped_model_names
@@ -67,6 +68,18 @@ def test_warming_up_is_a_frame_of_that_size(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(segmenter.session, "run", seen)
     segmenter.warm_up((64, 48))
     assert shapes == [(1, 48, 64)]
+
+
+def test_many_cameras_in_turn_are_labelled_as_alone() -> None:
+    """The shipped model on the back end that `auto` takes; also fills the cache of compiled graphs."""
+    in_turn = Segmenter.load(threads=2, device="cpu")
+    scenes = [(scene_mm(240, 320), 238.0 + number) for number in range(3)] + [(scene_mm(120, 160), 119.0)]
+    for depth, focal in scenes * 2:
+        camera = Camera.from_focal_length(depth.shape[1], depth.shape[0], focal)
+        alone = Segmenter.load(threads=2, device="cpu")(depth, camera)
+        found = in_turn(depth, camera)
+        np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=1e-5)
+        assert np.mean(found.labels != alone.labels) < 1e-4
 
 
 def test_openvino_tells_nobody_that_it_was_started(tmp_path: Path) -> None:

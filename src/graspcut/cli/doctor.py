@@ -33,9 +33,12 @@ def doctor(model: str | None = None, /, *, time: bool = True) -> None:
         _print_model(method_of_model(model), model, report.models, time)
         return
     methods = [method_of(task) for task in METHODS]
-    shipping = [method for method in methods if method.predictor.default_model]
-    for method in shipping:
+    shipping = [method for method in methods if method.predictor.default_model in report.models]
+    for method in shipping or methods[:1]:
         _print_model(method, method.predictor.default_model, report.models, time)
+    others = [method.task for method in methods if method not in shipping]
+    if others:
+        print_facts([("no model comes with the package for", ", ".join(others))])
 
 
 def _print_model(method: Method, name: str, shipped: tuple[str, ...], time: bool) -> None:

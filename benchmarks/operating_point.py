@@ -1,0 +1,144 @@
+"""Batch-norm statistics over whole rendered frames, and the background's weight: what each brings without any training.
+
+    python benchmarks/operating_point.py dense-attention-small --save docs/results/operating-point.json
+
+The model's batch-norm statistics are kept ("as trained") or taken anew over whole frames of one or both versions of the
+renderer, and the probability of background is multiplied by several factors, 1 / `Segmenter.sensitivity`. Scored on
+frames with objects of unseen kinds: mean IOU where there is a hand or an object, and the percentage of pixels called
+hand or object in frames without one. No real frame is looked at, so that a point may be chosen here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from graspcut.frames.camera import focal_length_px
+from graspcut.frames.json_files import write_json_atomically
+from graspcut.nn.normalisation import recompute_batch_norms
+from graspcut.nn.working_scale import WorkingScale
+from graspcut.segmentation.data import WorkingTarget
+from graspcut.segmentation.metrics import ConfusionCounts
+from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.result import labels_of
+from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.scenes.config import ProfileName
+from graspcut.train.sources import RenderedSamples
+from graspcut.train.streams import as_tensors, stacked
+
+FACTORS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+STATISTICS: dict[str, tuple[ProfileName, ...]] = {
+    "as trained": (),
+    "v1 frames": ("v1",),
+    "v2 frames": ("v2",),
+    "both": ("v1", "v2"),
+}
+_STATISTICS_SEED, _TEST_SEED = 31_001, 31_011
+_BATCH = 8
+
+
+def whole_frame_batches(profiles: Sequence[ProfileName], frames: int) -> Iterator[tuple[Tensor, ...]]:
+    """Inputs of the network: batches of whole frames at its scale, the versions of the renderer in turn."""
+    target, rng = WorkingTarget(240.0, (320, 240)), np.random.default_rng(_STATISTICS_SEED)
+    sources = [
+        RenderedSamples(FrameGenerator(SynthConfig(profile=profile, colour=False), _STATISTICS_SEED))
+        for profile in profiles
+    ]
+    for first in range(0, frames, _BATCH):
+        source = sources[first // _BATCH % len(sources)]
+        yield as_tensors(stacked([target(source.sample(i), rng) for i in range(first, first + _BATCH)])).inputs
+
+
+def probabilities_of(network: nn.Module, depth_mm: NDArray[np.float32], focal_px: float) -> NDArray[np.float32]:
+    """(1, 3, H, W), certain background where there is no depth."""
+    scaled = WorkingScale(network, 240.0)
+    with torch.no_grad():
+        found = scaled(torch.from_numpy(depth_mm)[None, None], torch.tensor([focal_px])).numpy()
+    found[:, :, depth_mm <= 0] = np.array([1.0, 0.0, 0.0], np.float32)[None, :, None]
+    result: NDArray[np.float32] = found
+    return result
+
+
+def scored(networks: dict[str, nn.Module], profile: ProfileName, frames: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores of all networks and factors on one set of frames, which are rendered one at a time."""
+    generator = FrameGenerator(SynthConfig(profile=profile, colour=False, held_out_kinds=True), _TEST_SEED)
+    counts = {(name, factor): ConfusionCounts() for name in networks for factor in FACTORS}
+    false_px = dict.fromkeys(counts, 0)
+    empty_px = 0
+    for index in range(frames):
+        labelled = generator[index]
+        frame = labelled.frame
+        has_hand = bool(np.isin(labelled.labels, (1, 2)).any())
+        empty_px += 0 if has_hand else frame.depth_mm.size
+        for name, network in networks.items():
+            found = probabilities_of(network, frame.depth_mm, focal_length_px(frame.camera, frame.width))
+            for factor in FACTORS:
+                labels = labels_of(found, 1 / factor)[0]
+                if has_hand:
+                    counts[name, factor].add(labelled.labels, labels)
+                else:
+                    false_px[name, factor] += int((labels > 0).sum())
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for (name, factor), count in counts.items():
+        result = count.scores()
+        table.setdefault(name, {})[str(factor)] = {
+            "mean_iou": 100 * result.mean_iou,
+            "hand_iou": 100 * result.hand_iou,
+            "object_iou": 100 * result.object_iou,
+            "false_without_hand": 100 * false_px[name, factor] / max(1, empty_px),
+        }
+    return table
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """A table for each version of the renderer."""
+    lines = []
+    for profile, table in results["sets"].items():
+        lines += [f"Frames of {profile}: mean IOU (false pixels in frames without a hand), percent", ""]
+        lines += ["| statistics | " + " | ".join(f"x {factor:g}" for factor in FACTORS) + " |"]
+        lines += ["|---" * (1 + len(FACTORS)) + "|"]
+        for name, row in table.items():
+            cells = [f"{row[str(f)]['mean_iou']:.1f} ({row[str(f)]['false_without_hand']:.2f})" for f in FACTORS]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="shipped model's name or model folder")
+    parser.add_argument("--statistics-frames", type=int, default=640)
+    parser.add_argument("--test-frames", type=int, default=300, help="of each version of the renderer")
+    parser.add_argument("--save", type=Path, help="JSON of the scores")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    shipped = Segmenter.load_network(options.model)
+    networks = {}
+    for name, profiles in STATISTICS.items():
+        networks[name] = copy.deepcopy(shipped)
+        if profiles:
+            recompute_batch_norms(networks[name], whole_frame_batches(profiles, options.statistics_frames))
+    results: dict[str, Any] = {
+        "model": options.model,
+        "statistics_frames": options.statistics_frames,
+        "test_frames": options.test_frames,
+        "sets": {},
+    }
+    for profile in ("v1", "v2"):
+        results["sets"][profile] = scored(networks, profile, options.test_frames)
+        if options.save is not None:
+            write_json_atomically(options.save, results)
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -38,11 +38,12 @@ Borders = Literal["exact", "reflect"]
 
 SCALES = 6
 SWEEPS = 20
-DEFAULT_TOLERANCE = 0.35 / 255.0
+DEFAULT_TOLERANCE = 1.0 / 255.0
 _LARGEST_CYCLES = 60
 _COARSEST_SIDE_PX = 16
 # Grids that are visited twice from the grid above: corrections as wide as the image need more work than one visit.
-_DOUBLED_GRIDS = 3
+_DOUBLED_GRIDS = 1
+_SWEEPS_BEFORE_AND_AFTER = 2
 _ROWS_WORTH_A_THREAD = 96
 # Far from everything visible colours are so smooth that the coarser grids alone give them.
 _BAND_PX = 7
@@ -55,7 +56,8 @@ class ForegroundSolution:
 
     Attributes:
         colours: (H, W, 3) float32.
-        correction: largest change of the last multigrid cycle where alpha > 0; the error left is about a fifth of it.
+        correction: largest change that the last multigrid cycle's coarser grids made where alpha > 0: about the error
+            before that cycle. The error left is about a third of it.
         cycles: multigrid cycles done.
     """
 
@@ -80,7 +82,7 @@ class _Grid:
     @classmethod
     def empty(cls, height: int, width: int) -> _Grid:
         weight, across, down = (np.empty((height, width), np.float32) for _ in range(3))
-        rhs, colours = np.empty((height, width, 4), np.float32), np.zeros((height, width, 4), np.float32)
+        rhs, colours = np.empty((height, width, 3), np.float32), np.zeros((height, width, 3), np.float32)
         runs = np.empty((0, 2), np.int32)
         return cls(weight, across, down, rhs, colours, np.zeros(height + 1, np.int32), runs)
 
@@ -119,7 +121,7 @@ class _Grid:
     def solve(self) -> None:
         """Solves the equations of a small grid."""
         assert self.inverse is not None
-        self.colours[:] = (self.inverse @ self.rhs.reshape(-1, 4)).reshape(self.rhs.shape)
+        self.colours[:] = (self.inverse @ self.rhs.reshape(-1, 3)).reshape(self.rhs.shape)
 
 
 class _Rows:
@@ -161,7 +163,8 @@ def estimate_foreground(
         alpha: (H, W) float in 0..1, the opacity; whole numbers are taken as 0..255.
         kappa: weight of smoothness.
         borders: "exact" or "reflect", see above.
-        tolerance: stop when a multigrid cycle changes no colour where alpha > 0 by more than this.
+        tolerance: stop when the coarser grids of a multigrid cycle change no colour where alpha > 0 by more than this;
+            the error left is about a third of it.
         threads: processor threads; at most two, and what this process may use, if None.
 
     Returns:
@@ -201,7 +204,7 @@ def solve_foreground(
         rows(kernels.copy_uncoupled, colours, grids[0].across, grids[0].down, grids[0].colours, rows=opacity.shape[0])
     finally:
         rows.close()
-    return ForegroundSolution(np.ascontiguousarray(grids[0].colours[..., :3]), float(correction), cycles)
+    return ForegroundSolution(grids[0].colours, float(correction), cycles)
 
 
 def simple_refine(
@@ -409,7 +412,7 @@ def _cycle(grids: list[_Grid], level: int, mirror: int, rows: _Rows) -> float:
         grid.solve()
         return 0.0
     below = grids[level + 1]
-    _relax(grid, 1, mirror, rows)
+    _relax(grid, _SWEEPS_BEFORE_AND_AFTER, mirror, rows)
     rows(
         kernels.residual_sums,
         *(grid.colours, grid.rhs, grid.weight, grid.across, grid.down, mirror, below.rhs),
@@ -423,5 +426,5 @@ def _cycle(grids: list[_Grid], level: int, mirror: int, rows: _Rows) -> float:
     if level == 0:
         kernels.largest_value(below.colours, below.weight, correction)
     rows(kernels.interpolate, below.colours, grid.colours, 1, rows=grid.weight.shape[0])
-    _relax(grid, 1, mirror, rows, first=1)
+    _relax(grid, _SWEEPS_BEFORE_AND_AFTER, mirror, rows, first=1)
     return float(correction[0])

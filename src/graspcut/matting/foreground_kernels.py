@@ -1,9 +1,11 @@
 """Loops of the foreground solver, compiled for the CPU; `foreground.py` says what they solve.
 
-Arrays are float32 and C-contiguous: X and b are (H, W, 4), the others (H, W). The fourth channel is 0: four numbers are
-one instruction's worth. `across[y, x]` couples pixel (y, x) with
+Arrays are float32 and C-contiguous: X and b are (H, W, 3), the others (H, W). `across[y, x]` couples pixel (y, x) with
 (y, x + 1), its last column is 0; `down[y, x]` couples it with (y + 1, x), its last row is 0. With mirrored borders
 (`mirror` 1, else 0) a pixel at the border counts its inner neighbour twice.
+
+Channels are written out and places are unsigned: a loop over three values, and the compiler's check for negative places,
+cost more than the arithmetic.
 
 Every loop does rows `start` to `stop`, so that threads can share an image; none writes where another reads within one
 pass, so that the result does not depend on how rows are shared.
@@ -54,7 +56,6 @@ def weigh(weight: np.ndarray, colours: np.ndarray, rhs: np.ndarray, start: int, 
             rhs[y, x, 0] = w * colours[y, x, 0]
             rhs[y, x, 1] = w * colours[y, x, 1]
             rhs[y, x, 2] = w * colours[y, x, 2]
-            rhs[y, x, 3] = np.float32(0.0)
 
 
 @loop
@@ -92,16 +93,16 @@ def coarsen(
 
 @loop
 def sum_blocks(fine: np.ndarray, coarse: np.ndarray, start: int, stop: int) -> None:
-    """(H, W, 4) summed over blocks of 2x2 pixels; rows count in the coarse array."""
+    """(H, W, 3) summed over blocks of 2x2 pixels; rows count in the coarse array."""
     height, width = fine.shape[0], fine.shape[1]
     for v in range(start, stop):
         for u in range(coarse.shape[1]):
-            for c in range(4):
+            for c in range(3):
                 coarse[v, u, c] = np.float32(0.0)
         for y in range(2 * v, min(2 * v + 2, height)):
             for x in range(width):
                 u = x // 2
-                for c in range(4):
+                for c in range(3):
                     coarse[v, u, c] += fine[y, x, c]
 
 
@@ -223,17 +224,9 @@ def relax(
                     + t * x_colours[above, here, 2]
                     + d * x_colours[below, here, 2]
                 )
-                value3 = inverse * (
-                    rhs[row, here, 3]
-                    + l * x_colours[row, before, 3]
-                    + r * x_colours[row, after, 3]
-                    + t * x_colours[above, here, 3]
-                    + d * x_colours[below, here, 3]
-                )
                 x_colours[row, here, 0] = value0
                 x_colours[row, here, 1] = value1
                 x_colours[row, here, 2] = value2
-                x_colours[row, here, 3] = value3
 
 
 @loop
@@ -245,7 +238,7 @@ def residual_sums(
     height, width = weight.shape
     for v in range(start, stop):
         for u in range(coarse.shape[1]):
-            for c in range(4):
+            for c in range(3):
                 coarse[v, u, c] = np.float32(0.0)
         line = np.uint64(v)
         for y in range(2 * v, min(2 * v + 2, height)):
@@ -285,19 +278,10 @@ def residual_sums(
                     + d * x_colours[below, here, 2]
                     - diagonal * x_colours[row, here, 2]
                 )
-                value3 = (
-                    rhs[row, here, 3]
-                    + l * x_colours[row, before, 3]
-                    + r * x_colours[row, after, 3]
-                    + t * x_colours[above, here, 3]
-                    + d * x_colours[below, here, 3]
-                    - diagonal * x_colours[row, here, 3]
-                )
                 block = np.uint64(x // 2)
                 coarse[line, block, 0] += value0
                 coarse[line, block, 1] += value1
                 coarse[line, block, 2] += value2
-                coarse[line, block, 3] += value3
 
 
 @loop
@@ -334,16 +318,9 @@ def interpolate(coarse: np.ndarray, fine: np.ndarray, add: int, start: int, stop
                 + one * (coarse[v, t, 2] + coarse[w, u, 2])
                 + none * coarse[w, t, 2]
             )
-            value3 = (
-                keep * fine[row, here, 3]
-                + both * coarse[v, u, 3]
-                + one * (coarse[v, t, 3] + coarse[w, u, 3])
-                + none * coarse[w, t, 3]
-            )
             fine[row, here, 0] = value0
             fine[row, here, 1] = value1
             fine[row, here, 2] = value2
-            fine[row, here, 3] = value3
 
 
 @loop

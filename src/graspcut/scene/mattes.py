@@ -23,7 +23,8 @@ from graspcut.runtime.pipeline import LimitedCalls
 
 DEFAULT_KEPT = (HAND, OBJECT)
 # Widths of the unknown band as parts of the picture's: depth cameras fray an edge by a few of their pixels.
-INSIDE_PART, OUTSIDE_PART = 0.010, 0.016
+INSIDE_PART, OUTSIDE_PART = 4 / 640, 6 / 640
+CERTAIN_FROM = 0.7
 
 
 class LabelsAndProbabilities(Protocol):
@@ -61,8 +62,9 @@ def frame_trimap(
         segmentation.labels,
         kept,
         certainty=np.where(inside, of_kept, 1.0 - of_kept),
-        inside_px=max(3.0, INSIDE_PART * frame.width),
-        outside_px=max(5.0, OUTSIDE_PART * frame.width),
+        inside_px=max(2.0, INSIDE_PART * frame.width),
+        outside_px=max(3.0, OUTSIDE_PART * frame.width),
+        certain_from=CERTAIN_FROM,
         depth_mm=frame.depth_mm,
     )
 

@@ -15,7 +15,7 @@ from graspcut.labels import BACKGROUND
 from graspcut.matting.procedural.canvas import Cutout
 from graspcut.synth.rendering.colour_camera import shade
 from graspcut.synth.rendering.ray_casting import render
-from graspcut.synth.scenes.config import SceneConfig
+from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.synth.scenes.scene import sample_scene
 from graspcut.synth.sensors.depth_sensor import simulate
 from graspcut.synth.sensors.presets import sensor_preset
@@ -54,7 +54,14 @@ class HandView:
         return Frame(depth, self.camera, self.colour)
 
 
-def hand_view(rng: np.random.Generator, height: int, width: int, *, with_background: bool = True) -> HandView:
+def hand_view(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    with_background: bool = True,
+    profile: ProfileName = "v2",
+) -> HandView:
     """Renders hands with or without objects; `SAMPLES` x `SAMPLES` rays a pixel.
 
     Args:
@@ -62,6 +69,7 @@ def hand_view(rng: np.random.Generator, height: int, width: int, *, with_backgro
         height: in pixels.
         width: in pixels.
         with_background: draw the table, person and walls behind.
+        profile: version of the renderer.
 
     Returns:
         a view in which hand and object cover a visible part of the picture.
@@ -72,7 +80,7 @@ def hand_view(rng: np.random.Generator, height: int, width: int, *, with_backgro
     if not with_background:
         config = replace(config, background_none=1.0)
     for _ in range(_LONGEST_SEARCH):
-        scene = sample_scene(rng, camera, config)
+        scene = sample_scene(rng, camera, config, profile)
         depth, surface = render(scene.geometry, fine)
         label, _, _, colours, stripes = scene.surfaces.columns()
         inside = (label[surface] != BACKGROUND) & (depth > 0)

@@ -176,7 +176,7 @@ def test_frame_without_trimap() -> None:
     segment = _DiscSegmentation
     trimap = frame_trimap(frame, segment(frame.depth_mm))
     assert (alpha[trimap == 255] > 0.8).all() and (alpha[trimap == 0] < 0.2).all()
-    assert 0.05 < (trimap == 128).mean() < 0.3
+    assert 0.01 < (trimap == 128).mean() < 0.3
     matte = matte_frame(frame, lambda given: segment(given.depth_mm), graspcut.Matter.load())
     hard = segment(frame.depth_mm).labels.astype(np.float32)
     assert np.abs(matte.alpha - alpha).sum() < 0.5 * np.abs(hard - alpha).sum()

@@ -4,8 +4,8 @@ Arrays are float32 and C-contiguous: X and b are (H, W, 3), the others (H, W). `
 (y, x + 1), its last column is 0; `down[y, x]` couples it with (y + 1, x), its last row is 0. With mirrored borders
 (`mirror` 1, else 0) a pixel at the border counts its inner neighbour twice.
 
-Channels are written out and places are unsigned: a loop over three values, and the compiler's check for negative places,
-cost more than the arithmetic.
+Channels are written out and places are unsigned: a loop over three values, and the check for negative places, cost more
+than the arithmetic.
 
 Every loop does rows `start` to `stop`, so that threads can share an image; none writes where another reads within one
 pass, so that the result does not depend on how rows are shared.

@@ -8,12 +8,13 @@ is the heaviest edge inside plus k over the size. Components below a size are jo
 from __future__ import annotations
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.kernel_cache import compiled
 
-@numba.njit(cache=True)
+
+@compiled()
 def _find(parent: np.ndarray, pixel: int) -> int:
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
@@ -21,7 +22,7 @@ def _find(parent: np.ndarray, pixel: int) -> int:
     return pixel
 
 
-@numba.njit(cache=True)
+@compiled()
 def _join(
     first: np.ndarray, second: np.ndarray, weight: np.ndarray, pixels: int, scale: float, smallest: int
 ) -> np.ndarray:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar
-
-discard_stale_cache(__file__)
+from graspcut.synth.kernels.compiling import loop, scalar
 
 
 @loop

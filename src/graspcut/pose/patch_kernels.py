@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-import numba
 import numpy as np
+
+from graspcut.kernel_cache import compiled
 
 PATCH = 27
 REACH = PATCH // 2
@@ -17,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def _compiled(function: Function) -> Function:
-    return cast(Function, cast(Any, numba.njit(cache=True, nogil=True, error_model="numpy"))(function))
+    return compiled(nogil=True, error_model="numpy")(function)
 
 
 @_compiled

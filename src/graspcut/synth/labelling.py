@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop
+from graspcut.synth.kernels.compiling import loop
 from graspcut.synth.scenes.builder import PlacedHand
-
-discard_stale_cache(__file__)
 
 
 @loop

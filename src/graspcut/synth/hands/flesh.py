@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from graspcut.synth.hands import kinematics as hand
 from graspcut.synth.hands.kinematics import (
     ELBOW_RADIUS,
     FOREARM_LENGTH,
@@ -20,11 +19,9 @@ from graspcut.synth.hands.kinematics import (
     WRIST_HALF_WIDTH,
     WRIST_RADIUS,
 )
-from graspcut.synth.kernels.compiling import discard_stale_cache, scalar, subroutine
+from graspcut.synth.kernels.compiling import scalar, subroutine
 from graspcut.synth.rendering import primitives as primitives
 from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, write_round_cone, write_wedge_sides
-
-discard_stale_cache(__file__, hand.__file__, primitives.__file__)
 
 # Columns of an element.
 CENTRE_A = 0  # three columns each

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graspcut.synth.hands import flesh as hand_flesh
-from graspcut.synth.hands import kinematics as hand
 from graspcut.synth.hands import overlap as overlap
 from graspcut.synth.hands.flesh import (
     CENTRE_A,
@@ -25,11 +23,8 @@ from graspcut.synth.hands.flesh import (
 )
 from graspcut.synth.hands.kinematics import JOINTS, POSE_SIZE, POSE_THUMB, place_joints
 from graspcut.synth.hands.overlap import OVERLAP_LIMIT_MM, self_penetration
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar, subroutine
-from graspcut.synth.objects import signed_distance as geometry
+from graspcut.synth.kernels.compiling import loop, scalar, subroutine
 from graspcut.synth.objects.signed_distance import CENTRE, object_distance
-
-discard_stale_cache(__file__, geometry.__file__, hand.__file__, hand_flesh.__file__, overlap.__file__)
 
 STEPS = 18
 BISECTIONS = 3

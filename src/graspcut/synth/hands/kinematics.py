@@ -16,10 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, subroutine
+from graspcut.synth.kernels.compiling import subroutine
 from graspcut.synth.rendering.primitives import Float64Array
-
-discard_stale_cache(__file__)
 
 # Columns of a pose vector, all in degrees.
 # Four fingers from the index on, each with four columns: abduction, MCP, PIP and DIP flexion.

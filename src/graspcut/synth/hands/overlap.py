@@ -6,12 +6,8 @@ import math
 
 import numpy as np
 
-from graspcut.synth.hands import flesh as hand_flesh
-from graspcut.synth.hands import kinematics as hand
 from graspcut.synth.hands.flesh import CENTRE_A, CENTRE_B, CENTRE_C, FIRST_PALM, RADIUS
-from graspcut.synth.kernels.compiling import discard_stale_cache, scalar, subroutine
-
-discard_stale_cache(__file__, hand.__file__, hand_flesh.__file__)
+from graspcut.synth.kernels.compiling import scalar, subroutine
 
 # Nothing shall overlap by more than 2 mm. Radii are taken where axes are nearest, which falls up to 0.6 mm short of the
 # deepest place between spheres of different size.

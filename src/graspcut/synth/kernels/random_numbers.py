@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar
-
-discard_stale_cache(__file__)
+from graspcut.synth.kernels.compiling import loop, scalar
 
 _MASK_64 = 0xFFFFFFFFFFFFFFFF
 _NORMAL_SCALE = 1.0 / 147.8005412710351  # standard deviation of the sum of four uniform bytes: 2 sqrt((256^2 - 1) / 12)

@@ -7,11 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop
-from graspcut.synth.objects import signed_distance
+from graspcut.synth.kernels.compiling import loop
 from graspcut.synth.objects.signed_distance import object_distance
-
-discard_stale_cache(__file__, signed_distance.__file__)
 
 _ACROSS = 6  # points of the plane to each side of the middle that are tested
 _STEPS = 20

@@ -13,9 +13,7 @@ import math
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, scalar, subroutine
-
-discard_stale_cache(__file__)
+from graspcut.synth.kernels.compiling import scalar, subroutine
 
 # Columns of a row.
 KIND = 0

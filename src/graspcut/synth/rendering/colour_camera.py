@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop
-
-discard_stale_cache(__file__)
+from graspcut.synth.kernels.compiling import loop
 
 NOISE_MASK = 16383  # size of the table of noise less one
 

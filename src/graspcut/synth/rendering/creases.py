@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar
+from graspcut.synth.kernels.compiling import loop, scalar
 from graspcut.synth.rendering.ray_casting import RenderedView
-
-discard_stale_cache(__file__)
 
 REACH_MM = 5.0  # how far from a seam its fill begins
 STEP_MM = 10.0  # deeper gaps, as between fingers one behind the other, stay open

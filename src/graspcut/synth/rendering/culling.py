@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar
-from graspcut.synth.rendering import primitives as primitives_module
+from graspcut.synth.kernels.compiling import loop, scalar
 from graspcut.synth.rendering.primitives import (
     BOX,
     CENTRE,
@@ -21,8 +20,6 @@ from graspcut.synth.rendering.primitives import (
     ROUND_CONE,
     TRIANGLE,
 )
-
-discard_stale_cache(__file__, primitives_module.__file__)
 
 # Columns of the object table: one sphere-traced object a row.
 FIRST_ROW = 0

@@ -12,9 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, subroutine
-
-discard_stale_cache(__file__)
+from graspcut.synth.kernels.compiling import subroutine
 
 Float64Array = NDArray[np.float64]
 

@@ -14,12 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar, subroutine
-from graspcut.synth.objects import signed_distance
+from graspcut.synth.kernels.compiling import loop, scalar, subroutine
 from graspcut.synth.objects.signed_distance import CENTRE as COMPONENT_CENTRE
 from graspcut.synth.objects.signed_distance import COLOUR_SLOT, nearest_row, range_distance, to_local
-from graspcut.synth.rendering import culling, ray_hits
-from graspcut.synth.rendering import primitives as primitives_module
 from graspcut.synth.rendering.culling import (
     BOUND_CENTRE,
     BOUND_RADIUS,
@@ -44,8 +41,6 @@ from graspcut.synth.rendering.ray_hits import (
     prepare_primitives,
     tile_hit,
 )
-
-discard_stale_cache(__file__, signed_distance.__file__, culling.__file__, ray_hits.__file__, primitives_module.__file__)
 
 TILE = 8
 NEAR_MM = 20.0  # nothing nearer is seen

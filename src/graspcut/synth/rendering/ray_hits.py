@@ -12,8 +12,7 @@ import math
 
 import numpy as np
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar, subroutine
-from graspcut.synth.rendering import primitives as primitives_module
+from graspcut.synth.kernels.compiling import loop, scalar, subroutine
 from graspcut.synth.rendering.primitives import (
     BOX,
     CENTRE,
@@ -36,8 +35,6 @@ from graspcut.synth.rendering.primitives import (
     SURFACE,
     TRIANGLE,
 )
-
-discard_stale_cache(__file__, primitives_module.__file__)
 
 NO_HIT = 1e9
 

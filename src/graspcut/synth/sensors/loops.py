@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspcut.synth.kernels import random_numbers
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, scalar
+from graspcut.synth.kernels.compiling import loop, scalar
 from graspcut.synth.kernels.random_numbers import lattice_row, uniform
-from graspcut.synth.sensors import measuring_stages as sensor_stages
-from graspcut.synth.sensors import output_stages as sensor_output
 from graspcut.synth.sensors.measuring_stages import (
     edge_bits_pixel,
     edge_pixel,
@@ -20,8 +17,6 @@ from graspcut.synth.sensors.measuring_stages import (
     tilt_value,
 )
 from graspcut.synth.sensors.output_stages import noise_pixel, output_pixel, smooth_pixel, smooth_value, white_pixel
-
-discard_stale_cache(__file__, random_numbers.__file__, sensor_output.__file__, sensor_stages.__file__)
 
 
 @loop

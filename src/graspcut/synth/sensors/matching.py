@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from graspcut.synth.kernels.compiling import discard_stale_cache, loop, subroutine
+from graspcut.synth.kernels.compiling import loop, subroutine
 from graspcut.synth.kernels.random_numbers import lattice
 from graspcut.synth.sensors.config import SensorConfig
-
-discard_stale_cache(__file__)
 
 FloatImage = npt.NDArray[np.float32]
 IndexImage = npt.NDArray[np.int32]

@@ -17,6 +17,10 @@ from graspcut.synth.kernels import compiling, random_numbers
 from graspcut.synth.rendering import ray_casting, ray_hits
 
 
+def digests() -> dict[str, str]:
+    return {module.__name__: sources_digest(str(module.__file__)) for module in (ray_casting, ray_hits, random_numbers)}
+
+
 def test_what_a_file_imports_is_part_of_its_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {
         module.__name__: sources_digest(str(module.__file__)) for module in (ray_casting, ray_hits, random_numbers)

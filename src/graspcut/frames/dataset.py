@@ -222,7 +222,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         index = JsonObject.read(self.directory / "dataset.json")
         if index.get("format", None) != FORMAT or index.get("version", None) != VERSION:
             raise FrameError(
-                f"{index.place} has format {index.get('format', None)!r} version {index.get('version', None)!r}; "
+                f"{index.place} has format {index.shown('format')} version {index.shown('version')}; "
                 f"expected {FORMAT!r} version {VERSION}. Make the dataset again with this version of GraspCut."
             )
         unit = check_unit(index.number("depth_unit_mm"))

@@ -151,6 +151,10 @@ class JsonObject:
             for number, value in enumerate(self.array(name, default))
         ]
 
+    def shown(self, name: str) -> str:
+        """A field as it may stand in a message, shortened."""
+        return _described(self.value.get(name))
+
     def wrong(self, name: str, expected: str) -> FrameError:
         """The error for a field that is not what was expected."""
         came = _described(self.value.get(name))

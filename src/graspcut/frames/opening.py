@@ -62,7 +62,8 @@ def read_bytes(path: str | Path, *, what: str = "image file", most: int = MOST_F
         if size > most:
             raise FrameError(f"{path} has {size / 1e6:.0f} MB; expected a {what} of at most {most / 1e6:.0f} MB.")
         try:
-            data = file.read(most + 1)
+            # As much as there is: asking for the limit would take that much memory.
+            data = file.read(size + 1)
         except OSError as error:
             raise FrameError(f"{path} cannot be read ({error.strerror}); expected a readable {what}.") from error
     if not data:

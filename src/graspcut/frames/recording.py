@@ -192,7 +192,7 @@ class Recording(Sequence[Frame]):
         header = JsonObject.read(self.directory / "recording.json")
         if header.get("format", None) != FORMAT or header.get("version", None) != VERSION:
             raise FrameError(
-                f"{header.place} has format {header.get('format', None)!r} version {header.get('version', None)!r}; "
+                f"{header.place} has format {header.shown('format')} version {header.shown('version')}; "
                 f"expected {FORMAT!r} version {VERSION}. Open it with the version of GraspCut that recorded it."
             )
         self.depth_unit_mm = header.number("depth_unit_mm", above=0)

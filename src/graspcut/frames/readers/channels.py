@@ -132,9 +132,9 @@ def _of_points_or_grey(image: NDArray[Any]) -> tuple[NDArray[Any], list[Note]]:
 def is_point_map(image: NDArray[Any]) -> bool:
     """Whether (H, W, 3 or 4) floating-point numbers are points: x / z grows along rows, and y / z along columns."""
     step = max(1, image.shape[0] // _SAMPLED_ROWS), max(1, image.shape[1] // _SAMPLED_ROWS)
-    points = image[:: step[0], :: step[1], :3].astype(np.float64)
-    rows, columns = np.mgrid[: points.shape[0], : points.shape[1]]
     with np.errstate(all="ignore"):
+        points = image[:: step[0], :: step[1], :3].astype(np.float64)
+        rows, columns = np.mgrid[: points.shape[0], : points.shape[1]]
         valid = np.isfinite(points).all(axis=2) & (points[..., 2] != 0)
         x, y = points[valid, 0] / points[valid, 2], points[valid, 1] / points[valid, 2]
     if x.size < 16 or x.std() == 0 or y.std() == 0:

@@ -25,6 +25,8 @@ def synth(
     scene: Path | None = None,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
+    objects: Annotated[tuple[Path, ...], Parameter(name="--object", negative="")] = (),
+    object_unit_mm: float | None = None,
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:
@@ -43,11 +45,15 @@ def synth(
             frames. Its own pixels stay as they are, all of them background; --sensor is that of what is rendered.
         depth_unit_mm: Millimetres per step of --scene's 16-bit files that do not say it.
         focal_px: Focal length in pixels of --scene's frames without a camera; 0.745 times the width if not given.
+        objects: Triangle mesh (STL, OBJ, GLB, PLY, OFF) of an object of your own, to be held and to lie about; may be
+            given several times. Needs the extra mesh.
+        object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.synth.dataset import generate_dataset
+    from graspcut.synth.objects.files import ObjectFile, read_object
     from graspcut.synth.place import PlaceConfig, open_place
     from graspcut.synth.settings import SynthConfig
 
@@ -57,6 +63,9 @@ def synth(
         place = PlaceConfig(str(scene), depth_unit_mm, focal_px)
         if size is None:
             height, width = open_place(place)[0].depth_mm.shape
+    own = tuple(ObjectFile(str(path), object_unit_mm) for path in objects)
+    for file in own:
+        read_object(file)  # what is wrong with it is said before a folder is made
     config = SynthConfig(
         width=width,
         height=height,
@@ -65,6 +74,7 @@ def synth(
         held_out_kinds=held_out,
         colour=colour,
         place=place,
+        objects=own,
     )
     with frame_progress("rendering") as progress:
         generate_dataset(config, seed=seed, count=count, out=out, workers=workers, progress=progress)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from graspcut.frames.camera import Camera
+from graspcut.synth.objects.files import ObjectFile
 from graspcut.synth.place import PlaceConfig
 from graspcut.synth.scenes.config import PROFILES, ProfileName, SceneConfig
 from graspcut.synth.sensors.names import SensorName
@@ -31,6 +32,7 @@ class SynthConfig:
         focal_jitter: Standard deviation of the log focal length; 0 keeps the preset's.
         place: Real frames of an empty place to put close-ups into, with that place's camera; frames then have no
             colour.
+        objects: Meshes of the user's own objects, to be held and to lie about; `scene.own_objects` says how often.
         cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often
             are.
         scene: How often things occur.
@@ -46,6 +48,7 @@ class SynthConfig:
     window: tuple[int, int] | None = None
     focal_jitter: float = 0.0
     place: PlaceConfig | None = None
+    objects: tuple[ObjectFile, ...] = ()
     cut_background: float = 0.3
     scene: SceneConfig = field(default_factory=SceneConfig)
 
@@ -62,6 +65,8 @@ class SynthConfig:
             raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
         if self.place is not None and self.profile == "v1":
             raise ValueError("profile v1 knows no places; choose profile v2 for frames of a place of your own")
+        if self.objects and self.profile == "v1":
+            raise ValueError("profile v1 knows no objects from files; choose profile v2 for objects of your own")
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
             raise ValueError(f"window {self.window} does not fit into {self.width}x{self.height}")
 

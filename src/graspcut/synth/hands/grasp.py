@@ -41,7 +41,7 @@ class Grasp:
         hand: Shape, pose and joints in the hand frame.
         rows: The object's primitives in the hand frame, float64 (n, ROW).
         centre_mm: The object's origin in the hand frame, (3,).
-        axis: Where the object's long axis points in the hand frame, (3,).
+        rotation: From the object's own frame to the hand frame, (3, 3).
         touching: How many digits touch the object.
         penetration_mm: Deepest penetration of hand and object.
     """
@@ -49,9 +49,14 @@ class Grasp:
     hand: HandPose
     rows: Float64Array
     centre_mm: Float64Array
-    axis: Float64Array
+    rotation: Float64Array
     touching: int
     penetration_mm: float
+
+    @property
+    def axis(self) -> Float64Array:
+        """Where the object's long axis points in the hand frame, (3,)."""
+        return self.rotation[:, 1]
 
 
 def _rotation_about(axis: int, angle: float) -> Float64Array:
@@ -145,6 +150,6 @@ def sample_grasp(
         touching, penetration = close_hand(rows, shape, pose, limit, thumbs, *work)
         if touching >= 2 and penetration <= PENETRATION_LIMIT_MM:
             hand = HandPose(shape, pose, forward_kinematics(shape, pose))
-            centre, axis = target - rotation @ grip + shift, rotation[:, 1].copy()
-            return Grasp(hand, rows, centre, axis, int(touching), float(penetration))
+            centre = target - rotation @ grip + shift
+            return Grasp(hand, rows, centre, rotation, int(touching), float(penetration))
     return None

@@ -21,6 +21,7 @@ from graspcut.synth.objects.kinds_simple import SIMPLE_KINDS
 from graspcut.synth.objects.kinds_soft import SOFT_KINDS
 from graspcut.synth.objects.kinds_tools import TOOL_KINDS
 from graspcut.synth.objects.kinds_vessels import VESSEL_KINDS
+from graspcut.synth.objects.meshes import Mesh
 from graspcut.synth.objects.signed_distance import (
     ARC,
     BOX,
@@ -112,6 +113,8 @@ class HeldObject:
         stripes: 0..1, how strongly a projector's stripes show on it (bright and smooth: 1).
         small: held between fingertips.
         flat: thin along z, gripped by an edge.
+        mesh: what is drawn instead of `rows`, which then only stand for it when it is grasped; or None.
+        mirrored: it is the mirror image of a thing that has a left and a right, for a hand that will be mirrored.
     """
 
     kind: str
@@ -125,6 +128,8 @@ class HeldObject:
     stripes: float
     small: bool
     flat: bool
+    mesh: Mesh | None = None
+    mirrored: bool = False
 
 
 def draw_kind(rng: np.random.Generator, *, held_out: bool = False) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.synth.kernels.compiling import loop, scalar, subroutine
+from graspcut.synth.objects.meshes import Mesh
 from graspcut.synth.objects.signed_distance import CENTRE as COMPONENT_CENTRE
 from graspcut.synth.objects.signed_distance import COLOUR_SLOT, nearest_row, range_distance, to_local
 from graspcut.synth.rendering.culling import (
@@ -33,6 +34,7 @@ from graspcut.synth.rendering.primitives import (
     Float64Array,
     translate,
 )
+from graspcut.synth.rendering.rasterising import draw_mesh
 from graspcut.synth.rendering.ray_hits import (
     NO_HIT,
     PREPARED_ROW,
@@ -55,18 +57,21 @@ class SceneGeometry:
         primitives: float64 (n, PRIMITIVE_ROW), see `primitives.py`.
         components: float64 (m, ROW), the components of all objects, see `signed_distance.py`.
         objects: float64 (k, OBJECT_COLUMNS), one sphere-traced object a row.
+        meshes: Triangle meshes.
     """
 
     primitives: Float64Array
     components: Float64Array
     objects: Float64Array
+    meshes: tuple[Mesh, ...] = ()
 
     def translated(self, translation_mm: Float64Array) -> SceneGeometry:
         """The same scene in the coordinates of a camera without rotation: x' = x + translation (3,)."""
         components, objects = self.components.copy(), self.objects.copy()
         components[:, COMPONENT_CENTRE : COMPONENT_CENTRE + 3] += translation_mm
         objects[:, BOUND_CENTRE : BOUND_CENTRE + 3] += translation_mm
-        return SceneGeometry(translate(self.primitives, translation_mm), components, objects)
+        meshes = tuple(mesh.transformed(np.eye(3), translation_mm) for mesh in self.meshes)
+        return SceneGeometry(translate(self.primitives, translation_mm), components, objects, meshes)
 
 
 @subroutine
@@ -361,4 +366,6 @@ def render(geometry: SceneGeometry, camera: Camera, out: RenderedView | None = N
         *intrinsics, spread, table, tile_table, bounds, geometry.components, objects, object_bounds,
         in_row, active, np.empty(count), np.empty(len(objects)), view.depth_mm, view.surface,
     )  # fmt: skip
+    for mesh in geometry.meshes:
+        draw_mesh(mesh, camera, view.depth_mm, view.surface)
     return view

@@ -12,6 +12,8 @@ from graspcut.synth.hands.flesh import forearm_axis, hand_primitives
 from graspcut.synth.hands.grasp import Grasp
 from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose, sample_shape, sample_varied_shape
 from graspcut.synth.objects.catalogue import HeldObject, build_object, draw_kind, scaled, transform_rows
+from graspcut.synth.objects.files import drawn_anew
+from graspcut.synth.objects.meshes import Mesh
 from graspcut.synth.objects.signed_distance import ROW
 from graspcut.synth.rendering.culling import OBJECT_COLUMNS
 from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
@@ -60,11 +62,18 @@ class SceneBuilder:
         config: How often things occur.
         camera: The depth camera.
         profile: Version of the renderer.
+        own_objects: Objects of the user's, from `objects.files.read_object`.
     """
 
     def __init__(
-        self, rng: np.random.Generator, config: SceneConfig, camera: Camera, profile: ProfileName = "v2"
+        self,
+        rng: np.random.Generator,
+        config: SceneConfig,
+        camera: Camera,
+        profile: ProfileName = "v2",
+        own_objects: tuple[HeldObject, ...] = (),
     ) -> None:
+        self.own_objects = own_objects
         self.profile = profile
         self.rng = rng
         self.config = config
@@ -73,6 +82,7 @@ class SceneBuilder:
         self.primitives: list[Float64Array] = []
         self.rows: list[Float64Array] = []
         self.objects: list[list[float]] = []
+        self.meshes: list[Mesh] = []
         self.hands: list[PlacedHand] = []
         self.elbows: list[Float64Array] = []
         self.elbow_radius = 35.0
@@ -84,8 +94,21 @@ class SceneBuilder:
         """Name of the next object's kind."""
         return draw_kind(self.rng, held_out=self.config.held_out_kinds)
 
-    def add_object(self, held: HeldObject, rows: Float64Array, centre: Float64Array, first_surface: int) -> None:
-        """Add a sphere-traced object whose rows are in camera coordinates already."""
+    def add_object(
+        self, held: HeldObject, rows: Float64Array, centre: Float64Array, rotation: Float64Array, first_surface: int
+    ) -> None:
+        """Add an object.
+
+        Args:
+            held: The object.
+            rows: Its components in camera coordinates already.
+            centre: (3,), its origin in camera coordinates.
+            rotation: (3, 3), its own frame to the camera's; mirroring for what a right hand holds.
+            first_surface: Surface of its first colour.
+        """
+        if held.mesh is not None:
+            self.meshes.append(held.mesh.transformed(rotation, centre, first_surface))
+            return
         start = sum(len(r) for r in self.rows)
         self.rows.append(rows)
         self.objects.append(
@@ -128,7 +151,8 @@ class SceneBuilder:
             held_grasp, held = grasp
             first, _ = self.surfaces.add_object(held)
             centre = matrix @ held_grasp.centre_mm + place
-            self.add_object(held, transform_rows(held_grasp.rows, matrix, place), centre, first)
+            rows = transform_rows(held_grasp.rows, matrix, place)
+            self.add_object(held, rows, centre, matrix @ held_grasp.rotation, first)
             self.guard(centre, held.bound_mm * 0.8)
 
     def _details(self, pose: HandPose, surface: int) -> Float64Array:
@@ -147,8 +171,28 @@ class SceneBuilder:
             return sample_shape(rng)
         return sample_varied_shape(rng, rng.uniform(0.8, 3.5) if rng.random() < 0.15 else 0.0)
 
-    def object_to_hold(self) -> HeldObject:
-        """Draw an object; profiles after v1 make some larger than a hand and some smaller than a finger."""
+    def _own_object(self, share: float, mirrored: bool | None) -> HeldObject | None:
+        if not self.own_objects or self.rng.random() >= share:
+            return None
+        if mirrored is None:
+            mirrored = bool(self.rng.random() < 0.5)
+        held = self.own_objects[int(self.rng.integers(len(self.own_objects)))]
+        return drawn_anew(held, self.rng, mirrored=mirrored)
+
+    def thing_to_lay(self) -> HeldObject:
+        """Draw an object that lies about; of the user's own ones half as often as in a hand."""
+        own = self._own_object(0.5 * self.config.own_objects, False)
+        return own if own is not None else build_object(self.kind(), self.rng)
+
+    def object_to_hold(self, right: bool | None = None) -> HeldObject:
+        """Draw an object; profiles after v1 make some larger than a hand and some smaller than a finger.
+
+        Args:
+            right: Whether a right hand will hold it, None for either.
+        """
+        own = self._own_object(self.config.own_objects, right)
+        if own is not None:
+            return own
         held = build_object(self.kind(), self.rng)
         if self.profile == "v1":
             return held
@@ -177,5 +221,6 @@ class SceneBuilder:
             primitives=np.concatenate(self.primitives) if self.primitives else np.zeros((0, PRIMITIVE_ROW)),
             components=np.ascontiguousarray(np.concatenate(self.rows)) if self.rows else np.zeros((0, ROW)),
             objects=np.array(self.objects, np.float64) if self.objects else np.zeros((0, OBJECT_COLUMNS)),
+            meshes=tuple(self.meshes),
         )
         return Scene(geometry, self.surfaces, tuple(self.hands))

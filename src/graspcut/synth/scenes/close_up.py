@@ -62,9 +62,9 @@ def _orientation(builder: SceneBuilder) -> Float64Array:
     return np.stack([np.cross(y, z), y, z], axis=1)
 
 
-def _pointed(builder: SceneBuilder, axis: Float64Array) -> Float64Array:
+def _pointed(builder: SceneBuilder, axis: Float64Array, mirrored: bool) -> Float64Array:
     """Of some orientations the one in which what the hand holds points most at the camera."""
-    mirror = np.diag([-1.0 if builder.rng.random() < 0.5 else 1.0, 1.0, 1.0])
+    mirror = np.diag([-1.0 if mirrored else 1.0, 1.0, 1.0])
     candidates = [_orientation(builder) @ mirror for _ in range(10)]
     return max(candidates, key=lambda matrix: abs(float(matrix[2] @ axis)))
 
@@ -88,10 +88,13 @@ def _add_hand(builder: SceneBuilder, other: bool) -> None:
         middle = 0.6 * middle + 0.4 * grasp[0].centre_mm
     for _ in range(12 if other else 1):
         matrix = _orientation(builder)
-        if rng.random() < 0.5:
+        mirrored = bool(rng.random() < 0.5)
+        if grasp is not None and grasp[1].mesh is not None:
+            mirrored = grasp[1].mirrored
+        if mirrored:
             matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
         if grasp is not None and builder.profile != "v1" and rng.random() < _POINTING_AT_THE_CAMERA:
-            matrix = _pointed(builder, grasp[0].axis)
+            matrix = _pointed(builder, grasp[0].axis, mirrored)
         if other:
             place = builder.hands[0].joints_mm[9] + rng.normal(0, 1, 3) * np.array([150, 120, 70])
         else:
@@ -122,7 +125,8 @@ def _add_lone_object(builder: SceneBuilder) -> None:
     place = _anchor(builder)
     place[2] = max(place[2], held.bound_mm + 120.0)
     first, _ = builder.surfaces.add_object(held, background=builder.profile != "v1")
-    builder.add_object(held, transform_rows(held.rows, random_rotation(builder.rng), place), place, first)
+    turn = random_rotation(builder.rng)
+    builder.add_object(held, transform_rows(held.rows, turn, place), place, turn, first)
     builder.guard(place, held.bound_mm)
 
 
@@ -158,8 +162,8 @@ def _add_background(builder: SceneBuilder) -> None:
         primitives, normal, offset = background.table(rng, builder.surfaces, points, radii, upright=rng.random() < 0.75)
         more, objects = background.clutter(rng, builder.surfaces, builder.camera, (normal, offset), points, radii)
         builder.primitives += [row[None] for row in primitives + more]
-        for held, rows, centre, first in objects:
-            builder.add_object(held, rows, centre, first)
+        for held, rows, centre, first in objects:  # of the kinds that are no meshes
+            builder.add_object(held, rows, centre, np.eye(3), first)
         if builder.profile != "v1":
             _lay_things_near(builder, normal, offset, points)
     if rng.random() < config.wall:

@@ -149,13 +149,13 @@ def hand_rotation(
     return np.asarray(axes(unit(arm), back, -1.0 if right else 1.0) @ axes(unit(arm_in_hand), back_in_hand, 1.0).T)
 
 
-def _draw_hand(world: World, activity: str) -> tuple[HandPose, tuple[Grasp, HeldObject] | None]:
+def _draw_hand(world: World, activity: str, right: bool) -> tuple[HandPose, tuple[Grasp, HeldObject] | None]:
     """A hand, and what it holds where the activity is "hold"."""
     rng, builder = world.rng, world.builder
     shape = builder.hand_shape()
     if activity == "hold":
         for _ in range(3):
-            held = builder.object_to_hold()
+            held = builder.object_to_hold(right)
             grasp = sample_grasp(rng, shape, held, flush=0.12)
             if grasp is not None:
                 return grasp.hand, (grasp, held)
@@ -186,7 +186,7 @@ def add_arm(world: World, person: Person, shirt: int, side: float, wish: Float64
     rng, builder, view = world.rng, world.builder, world.view
     shoulder = person.shoulder(side)
     outward = person.axes[:, 0] * side
-    drawn, grasp = _draw_hand(world, activity)
+    drawn, grasp = _draw_hand(world, activity, side < 0)
     forearm = float(drawn.shape[FOREARM_LENGTH])
     for _ in range(_ATTEMPTS):
         pole = person.axes @ np.array([side * rng.uniform(0.1, 1.2), -rng.uniform(0.1, 1.0), -rng.uniform(0.0, 0.6)])

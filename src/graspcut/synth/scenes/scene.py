@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspcut.frames.camera import Camera
+from graspcut.synth.objects.catalogue import HeldObject
 from graspcut.synth.scenes.builder import PlacedHand, Scene, SceneBuilder
 from graspcut.synth.scenes.close_up import add_close_up
 from graspcut.synth.scenes.config import ProfileName, SceneConfig
@@ -20,6 +21,7 @@ def sample_scene(
     config: SceneConfig,
     profile: ProfileName = "v2",
     farthest_mm: float = FARTHEST_MM,
+    own_objects: tuple[HeldObject, ...] = (),
 ) -> Scene:
     """Draw a scene.
 
@@ -29,8 +31,9 @@ def sample_scene(
         config: How often things occur.
         profile: Which version of the renderer draws it.
         farthest_mm: How far the depth camera sees.
+        own_objects: Objects of the user's, from `objects.files.read_object`.
     """
-    builder = SceneBuilder(rng, config, camera, profile)
+    builder = SceneBuilder(rng, config, camera, profile, own_objects)
     if profile == "v1":
         add_close_up(builder)
         return builder.finish()

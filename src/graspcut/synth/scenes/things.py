@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from graspcut.synth.hands.grasp import random_rotation
-from graspcut.synth.objects.catalogue import HeldObject, build_object, transform_rows
+from graspcut.synth.objects.catalogue import HeldObject, transform_rows
 from graspcut.synth.objects.settling import fall_mm
 from graspcut.synth.rendering.primitives import Float64Array
 from graspcut.synth.scenes.furniture import rotation_about
@@ -24,7 +24,7 @@ def lay_thing(world: World, spot: Float64Array, held: HeldObject | None = None) 
         Whether it was put down.
     """
     rng, builder = world.rng, world.builder
-    held = build_object(builder.kind(), rng) if held is None else held
+    held = builder.thing_to_lay() if held is None else held
     choice = rng.random()
     if choice < 0.5:  # standing
         turn = rotation_about(1, float(rng.uniform(0, 2 * np.pi)))

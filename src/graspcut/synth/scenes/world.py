@@ -212,4 +212,5 @@ class Piece:
         if placed[2] - held.bound_mm < NEAR_MM:
             return
         first, _ = builder.surfaces.add_object(held, background=True)
-        builder.add_object(held, transform_rows(held.rows, self.rotation @ rotation, placed), placed, first)
+        turn = self.rotation @ rotation
+        builder.add_object(held, transform_rows(held.rows, turn, placed), placed, turn, first)

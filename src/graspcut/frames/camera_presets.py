@@ -68,15 +68,14 @@ def preset_intrinsics(name: str, width: int | None = None, height: int | None = 
     modes = PRESETS.get(name.lower().replace("-", "_"))
     if modes is None:
         raise FrameError(f"no camera {name!r} is known here; expected one of {', '.join(sorted(PRESETS))}.")
-    mode = next((mode for mode in modes if mode.width == width and height in (None, mode.height)), None)
-    if mode is None:
-        mode = next((mode for mode in modes if width is None or mode.width == width), modes[0])
+    for size in (width, height):
+        if size is not None and size < 1:
+            raise FrameError(f"a camera of {width}x{height} pixels was asked for; expected at least 1x1.")
+    mode = min(modes, key=lambda mode: _mismatch(mode, width, height))
     width = mode.width if width is None else width
     scale = width / mode.width
     if height is None:
         height = round(mode.height * scale)
-    if width < 1 or height < 1:
-        raise FrameError(f"a camera of {width}x{height} pixels was asked for; expected at least 1x1.")
     middle = (mode.height - 1) / 2
     cx = (mode.width - 1) / 2 if mode.cx is None else mode.cx
     return Intrinsics(
@@ -88,6 +87,14 @@ def preset_intrinsics(name: str, width: int | None = None, height: int | None = 
         height=height,
         origin=f"the preset {name}",
     )
+
+
+def _mismatch(mode: Mode, width: int | None, height: int | None) -> tuple[bool, bool, bool]:
+    """How far a mode is from being the one, or a multiple of the one, that gave a picture of this size."""
+    if width is None:
+        return False, False, False
+    other_shape = height is not None and abs(mode.width / mode.height * height / width - 1) > 0.01
+    return other_shape, mode.width != width, mode.width % width != 0
 
 
 def cameras_of_size(width: int, height: int) -> list[tuple[str, float]]:

@@ -126,9 +126,9 @@ def is_ours(index: Path, format_name: str) -> bool:
     """
     if not index.is_file():
         return False
-    stated = read_json(index).get("format", format_name)
+    content = read_json(index)
     # A damaged index of ours may have lost its format, but not all the rest.
-    return bool(stated == format_name)
+    return bool(content.get("format") == format_name or {"depth_unit_mm", "version"} <= content.keys())
 
 
 def content_of(path: Path) -> Content:
@@ -257,9 +257,14 @@ def _is_picture(path: Path) -> bool:
 
 def _left_out(contents: dict[Path, Content], paired: int) -> str:
     """ "left out: 3 colour pictures, 1 8-bit picture"; colour that belongs to depth is no frame of its own either."""
-    names = {Content.COLOUR: "colour picture", Content.GREY: "8-bit picture", Content.OTHER: "array without pixels"}
-    counts = Counter(names.get(content, "other picture (infrared, mask, preview)") for content in contents.values())
-    parts = [f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items()]
+    names = {
+        Content.COLOUR: ("colour picture", "colour pictures"),
+        Content.GREY: ("8-bit picture", "8-bit pictures"),
+        Content.OTHER: ("array without pixels", "arrays without pixels"),
+    }
+    other = ("infrared or other picture", "infrared or other pictures")
+    counts = Counter(names.get(content, other) for content in contents.values())
+    parts = [f"{count} {name[count > 1]}" for name, count in counts.items()]
     if paired:
         parts.insert(0, f"{paired} colour picture{'s' if paired > 1 else ''} paired with depth")
     return f"left out: {', '.join(parts)}" if parts else ""

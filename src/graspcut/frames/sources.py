@@ -97,11 +97,12 @@ class DepthFiles(Sequence[Frame]):
         self._places: list[tuple[Path, Path | None, int]] = []
         # The last numpy file stays open: reading the frames of a stack in turn opens it once.
         self._opened: tuple[Path, ArrayFile] | None = None
-        taken: set[str] = set()
+        owners: dict[str, Path] = {}
+        for path in sorted(files, key=_by_kind):
+            owners.setdefault(path.stem, path)
         for path, colour in zip(files, colours, strict=True):
-            # x.pgm beside x.png: the first keeps the stem, the other its whole name.
-            stem = path.name if path.stem in taken else path.stem
-            taken.add(stem)
+            # x.pgm beside x.png: one of them keeps the stem, the other its whole name.
+            stem = path.stem if owners[path.stem] == path else path.name
             count, is_stack = self._count(path)
             self.names += [f"{stem}_{number:06d}" for number in range(count)] if is_stack else [stem]
             self.files += [path] * count
@@ -168,6 +169,11 @@ class DepthFiles(Sequence[Frame]):
             )
         except FrameError as error:
             raise _naming(path, error) from error
+
+
+def _by_kind(path: Path) -> int:
+    suffix = path.suffix.lower()
+    return DEPTH_SUFFIXES.index(suffix) if suffix in DEPTH_SUFFIXES else len(DEPTH_SUFFIXES)
 
 
 def _naming(path: Path, error: FrameError) -> FrameError:

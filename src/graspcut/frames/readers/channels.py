@@ -68,12 +68,14 @@ def _packing(image: NDArray[np.uint8]) -> tuple[int, int] | None:
     if len(channels) != 2:
         # Exactly one of three colours is missing everywhere, which no camera's picture is.
         return None
-    first, second = (image[:: max(1, image.shape[0] // _SAMPLED_ROWS), :, number] for number in channels)
-    first_high = _roughness(first.astype(np.int32) * 256 + second)
-    second_high = _roughness(second.astype(np.int32) * 256 + first)
-    if min(first_high, second_high) * _CLEARLY > max(first_high, second_high):
+    first, second = (image[..., number].astype(np.int32) for number in channels)
+    first_high, second_high = first * 256 + second, second * 256 + first
+    # Down too: rows of a tilted wall may be all equal.
+    first_rough = _roughness(first_high) + _roughness(first_high.T)
+    second_rough = _roughness(second_high) + _roughness(second_high.T)
+    if min(first_rough, second_rough) * _CLEARLY >= max(first_rough, second_rough):
         return None
-    return (channels[0], channels[1]) if first_high < second_high else (channels[1], channels[0])
+    return (channels[0], channels[1]) if first_rough < second_rough else (channels[1], channels[0])
 
 
 def swapped_bytes(image: NDArray[Any]) -> NDArray[np.uint16] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -55,7 +57,8 @@ def decode_image(data: bytes, name: str) -> NDArray[Any]:
 
 def _decode(data: bytes, header: PictureHeader, name: str) -> NDArray[Any]:
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        with _quiet():
+            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise FrameError(f"{name} cannot be decoded ({error.err}); expected a {_EXPECTED} image.") from error
     if image is None:
@@ -66,6 +69,17 @@ def _decode(data: bytes, header: PictureHeader, name: str) -> NDArray[Any]:
     if image.ndim == 3 and image.shape[2] in (3, 4):
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return np.asarray(image)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV prints several lines of its own about damaged files; ours says what matters."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
 
 
 def decode_numbers(data: bytes, name: str) -> NDArray[Any]:

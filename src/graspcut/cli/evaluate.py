@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,7 @@ def segmentation(
     from graspcut.cli.progress import frame_progress
     from graspcut.cli.saving import check_save, print_failures
     from graspcut.frames.dataset import open_dataset
+    from graspcut.frames.label_shares import read_label_shares
     from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
@@ -56,9 +58,11 @@ def segmentation(
         if predictions is not None and labels is not None:
             report = evaluate_predictions(predictions, labels, progress=progress)
         elif dataset is not None:
+            reader = open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+            print(f"{dataset}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
             report = evaluate_model(
                 Segmenter.load(model or DEFAULT_MODEL, device, backend=backend, precision=precision),
-                open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px),
+                reader,
                 valid_pixels_only=valid_pixels_only,
                 progress=progress,
             )

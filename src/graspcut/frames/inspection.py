@@ -13,6 +13,7 @@ from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.depth_values import examine_depth
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
+from graspcut.frames.label_shares import mask_fault
 from graspcut.frames.notes import Note, summarised
 from graspcut.frames.plausibility import DepthRange, likely_units
 from graspcut.frames.recording import Recording
@@ -168,6 +169,11 @@ def _dataset(reader: DatasetReader, progress: Callable[[int, int], None] | None)
     count = len(reader)
     statistics, faults = read_statistics(reader, None if progress is None else lambda done: progress(done, count))
     facts += statistics.facts()
+    shares = statistics.label_shares()
+    if shares.frames:
+        facts.append(("label shares", str(shares)))
+    if shares.are_masks:
+        faults = [*faults, mask_fault(str(reader.directory), shares)]
     accepted = accepted_frames(reader.directory, reader.names)
     if accepted is not None:
         facts.append(("accepted by reviewers", f"{len(accepted)} frames"))

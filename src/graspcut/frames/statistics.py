@@ -9,6 +9,7 @@ import numpy as np
 
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
+from graspcut.frames.label_shares import LabelShares
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import HAND, OBJECT, UNKNOWN
 
@@ -34,11 +35,13 @@ class DatasetStatistics:
         self.hand_px: list[int] = []
         self.hand_heights_px: list[int] = []
         self.unknown_share: list[float] = []
+        self._label_counts = np.zeros(256, dtype=np.int64)
         self.objects: set[str] = set()
         self.sizes: set[str] = set()
 
     def add(self, labelled: LabelledFrame, recording: str) -> None:
         """Counts a frame."""
+        self._label_counts += np.bincount(labelled.labels.reshape(-1), minlength=256)
         hand = labelled.labels == HAND
         thing = bool((labelled.labels == OBJECT).any())
         self.frames += 1
@@ -53,6 +56,13 @@ class DatasetStatistics:
         self.unknown_share.append(float(unknown / labelled_px) if labelled_px else 0.0)
         names = {entry.name for entry in labelled.instance_table if entry.label == OBJECT}
         self.objects |= names or ({f"of {recording or 'this folder'}"} if thing else set())
+
+    def label_shares(self) -> LabelShares:
+        """How the pixels' labels are shared out."""
+        total = max(int(self._label_counts.sum()), 1)
+        return LabelShares(
+            self.frames, *(float(self._label_counts[label] / total) for label in (HAND, OBJECT, UNKNOWN))
+        )
 
     def facts(self) -> list[tuple[str, str]]:
         """(what, value) to print."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
+from graspcut.frames.label_shares import read_label_shares
 from graspcut.frames.shards import INDEX_NAME as SHARDS_INDEX
 from graspcut.frames.shards import ShardReader
 from graspcut.frames.splits import frames_of_part, is_split
@@ -128,6 +130,7 @@ def _reader(folder: Path, training: SegmentationTraining) -> DatasetReader:
     reader = open_dataset(folder, depth_unit_mm=unit, focal_px=training.focal_px)
     if len(reader) == 0:
         raise FrameError(f"{folder} has no frames; expected at least one to train on.")
+    print(f"{folder}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
     return reader
 
 

@@ -74,7 +74,10 @@ def _decode_float(data: bytes, name: str) -> NDArray[Any]:
     values = _numbers(data, match.end(), np.dtype("<f4" if scale < 0 else ">f4"), width * height * channels, name)
     image = values.astype(np.float32).reshape((height, width) if channels == 1 else (height, width, channels))[::-1]
     # Nearly every writer stores 1; others mean a factor.
-    return np.ascontiguousarray(image if abs(scale) == 1 else image * np.float32(abs(scale)))
+    if abs(scale) != 1:
+        with np.errstate(all="ignore"):
+            image = image * np.float32(abs(scale))
+    return np.ascontiguousarray(image)
 
 
 def _numbers(data: bytes, start: int, kind: np.dtype[Any], count: int, name: str) -> NDArray[Any]:

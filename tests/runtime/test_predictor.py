@@ -74,7 +74,7 @@ def test_many_cameras_in_turn_are_labelled_as_alone() -> None:
     """The shipped model on the back end that `auto` takes; also fills the cache of compiled graphs."""
     in_turn = Segmenter.load(threads=2, device="cpu")
     scenes = [(scene_mm(240, 320), 238.0 + number) for number in range(3)] + [(scene_mm(120, 160), 119.0)]
-    for depth, focal in scenes * 2:
+    for depth, focal in scenes:
         camera = Camera.from_focal_length(depth.shape[1], depth.shape[0], focal)
         alone = Segmenter.load(threads=2, device="cpu")(depth, camera)
         found = in_turn(depth, camera)

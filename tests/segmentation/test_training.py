@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,11 +20,11 @@ from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import load_model_folder
 from graspcut.segmentation import training as recipe
 from graspcut.segmentation.data import WorkingTarget
-from graspcut.segmentation.models import DenseAttentionSeg, DenseAttentionSmall
+from graspcut.segmentation.models import MODEL_NAMES, DenseAttentionSeg, DenseAttentionSmall
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import QUICK_CLASS_WEIGHTS, TaskConfig
 from graspcut.segmentation.training import build_start, task_config, train_segmentation
-from graspcut.segmentation.training_options import SegmentationTraining
+from graspcut.segmentation.training_options import NetworkName, SegmentationTraining
 from graspcut.train.sources import FolderSamples, RenderedSamples
 from graspcut.train.streams import as_tensors, stacked
 from graspcut.train.trainer import RunConfig
@@ -72,6 +73,10 @@ def test_the_preset_chooses_the_network() -> None:
         assert isinstance(build_start(SegmentationTraining(preset="paper"))[1], DenseAttentionSeg)
         chosen = SegmentationTraining(preset="paper", network="dense-attention-small")
         assert isinstance(build_start(chosen)[1], DenseAttentionSmall)
+
+
+def test_every_network_can_be_chosen_by_name() -> None:
+    assert set(get_args(NetworkName)) == set(MODEL_NAMES)
 
 
 def test_the_default_frames_are_those_of_the_shipped_weights() -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
 from graspcut.train.faults import Faults
@@ -152,6 +154,45 @@ def test_a_gpu_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         run_training(task, TrainingData([View(RenderedSamples(FakeFrames()), depth_target)], workers=0), run)
     assert "\n" not in str(caught.value) and "gpu" in str(caught.value).lower()
+
+
+class InterruptedAtTheEnd(TinyTask):
+    """The interrupt key is pressed while the finished run is scored."""
+
+    def scores(self, counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        if self.trainer.state.fn == "validate":
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().scores(counts)
+
+
+def test_the_interrupt_key_after_the_last_step_loses_nothing(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run = RunConfig(tmp_path, validate_every_steps=2, progress_bar=False, threads=1, accelerator="cpu")
+        view = View(RenderedSamples(FakeFrames()), depth_target, batch_size=2)
+        part = ValidationPart(RenderedSamples(FakeFrames(seed=3)), depth_target, 2)
+        for task_class, finished in ((InterruptedAtTheEnd, False), (TinyTask, True)):
+            prepare_run(run)
+            task = task_class(TinyNetwork(), {"name": "tiny"}, tiny_config(2))
+            result = run_training(task, TrainingData([view], [part], workers=0), run)
+            assert (result.finished, result.interrupted, result.steps) == (finished, not finished, 2)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_folder_that_cannot_be_one_and_a_checkpoint_of_another_network(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"--folder .*is a file; expected a folder"):
+        train(tmp_path / "file" / "run")
+    train(tmp_path / "run", stop_after=1)
+    path = tmp_path / "run" / LAST_CHECKPOINT
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["model.first.weight"] = torch.zeros(2, 2)
+    torch.save(checkpoint, path)
+    with pytest.raises(TrainingError, match="of another network: give the options that the run was started with"):
+        train(tmp_path / "run")
 
 
 def _long_run(folder: Path) -> None:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,8 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from graspcut.frames.atomic_writing import remove_abandoned_files
+from graspcut.frames.atomic_writing import make_output_folder, remove_abandoned_files
+from graspcut.runtime.folder_lock import folder_lock
 from graspcut.train.checkpoints import AtomicCheckpointIO, Checkpoints, check_checkpoint
 from graspcut.train.run_config import LAST_CHECKPOINT, RunConfig, RunResult, TrainingError
 from graspcut.train.run_record import describe_run, record_or_compare
@@ -77,34 +80,67 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
     """
     _quieten()
     trainable = _as_trainable(task)
-    checkpoint = run.folder / LAST_CHECKPOINT
     with _in_one_line():
         checkpoints = Checkpoints(run)
         trainer = _trainer(run, trainable, checkpoints)
-    record_or_compare(run, describe_run(trainable, data, run, trainer.world_size), trainable.follows_steps)
+    make_output_folder(run.folder, option="--folder")
+    # One process of a run holds the folder for all of them.
+    with folder_lock(run.folder) if trainer.is_global_zero else contextlib.nullcontext():
+        record_or_compare(run, describe_run(trainable, data, run, trainer.world_size), trainable.follows_steps)
+        try:
+            with _interruptible():
+                return _trained(task, trainable, data, run, trainer)
+        except (SIGTERMException, _InterruptError) as stop:
+            interrupted = checkpoints.interrupted or isinstance(stop, _InterruptError)
+            return _result(trainer, data, None, interrupted=interrupted)
+
+
+def _trained(
+    task: L.LightningModule, trainable: TrainableTask, data: L.LightningDataModule, run: RunConfig, trainer: L.Trainer
+) -> RunResult:
+    """The training itself, and what follows its last step: statistics, scores, the model folder."""
+    checkpoint = run.folder / LAST_CHECKPOINT
     remove_abandoned_files(checkpoint.parent)
-    if checkpoint.exists():
+    start = str(checkpoint) if checkpoint.exists() else None
+    if start is not None:
         check_checkpoint(checkpoint)
-    try:
-        with _in_one_line():
-            trainer.fit(
-                task, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.exists() else None, weights_only=True
-            )
-    except SIGTERMException:
-        return _result(trainer, data, None, interrupted=checkpoints.interrupted)
-    finished = trainer.global_step >= trainable.total_steps
-    if finished and isinstance(task, BaseTask) and isinstance(data, TrainingData):
-        task.take_statistics(data.statistics_batches())
-    if finished and run.validate_every_steps:
-        trainer.validate(task, datamodule=data, verbose=False)
-    if not finished:
+    with _in_one_line():
+        trainer.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+    if trainer.global_step < trainable.total_steps:
         return _result(trainer, data, None)
+    if isinstance(task, BaseTask) and isinstance(data, TrainingData):
+        task.take_statistics(data.statistics_batches())
+    if run.validate_every_steps:
+        trainer.validate(task, datamodule=data, verbose=False)
     folder = run.folder / "model"
     if trainer.is_global_zero:
         training = {"steps": trainer.global_step, "precision": run.precision, "seed": run.seed}
         trainable.export(folder, training=training, results=_numbers(trainer))
     trainer.strategy.barrier("export")
     return _result(trainer, data, folder)
+
+
+class _InterruptError(BaseException):
+    """The interrupt key outside of the training loop; Lightning ends the process at a KeyboardInterrupt."""
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """The interrupt key before and after the training loop, where `Checkpoints` does not watch it."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise _InterruptError
+
+    watched = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if watched else signal.SIG_IGN
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _result(trainer: L.Trainer, data: Any, folder: Path | None, *, interrupted: bool = False) -> RunResult:
@@ -120,6 +156,13 @@ def _in_one_line() -> Iterator[None]:
     except MisconfigurationException as error:
         text = " ".join(str(error).split())
         raise TrainingError(text if len(text) <= 300 else f"{text[:297]}...") from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise TrainingError(
+            "the checkpoint in the run folder is of another network: give the options that the run was started with, "
+            "or choose another --folder"
+        ) from error
 
 
 def _quieten() -> None:

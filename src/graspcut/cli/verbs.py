@@ -154,6 +154,15 @@ VERBS = (
         "graspcut synth matting --count 100 --out mattes --size 512x512 --seed 7",
     ),
     Verb(
+        "review",
+        "Make data",
+        "review:review",
+        "Look through annotated frames in a browser: accept, discard, correct.\n\n"
+        "The page is on 127.0.0.1 and works by keyboard alone; the most doubtful frames come first. Every verdict and "
+        "stroke is saved at once.",
+        "graspcut review mine",
+    ),
+    Verb(
         "split",
         "Make data",
         "split:split",

@@ -27,6 +27,7 @@ def synth(
     focal_px: float | None = None,
     objects: Annotated[tuple[Path, ...], Parameter(name="--object", negative="")] = (),
     object_unit_mm: float | None = None,
+    hand_mesh: Path | None = None,
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:
@@ -48,11 +49,14 @@ def synth(
         objects: Triangle mesh (STL, OBJ, GLB, PLY, OFF) of an object of your own, to be held and to lie about; may be
             given several times. Needs the extra mesh.
         object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
+        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR: more than half of the hands are drawn with it,
+            the others with cones.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.synth.dataset import generate_dataset
+    from graspcut.synth.hands.skinned import read_skinned_hand
     from graspcut.synth.objects.files import ObjectFile, read_object
     from graspcut.synth.place import PlaceConfig, open_place
     from graspcut.synth.settings import SynthConfig
@@ -66,6 +70,8 @@ def synth(
     own = tuple(ObjectFile(str(path), object_unit_mm) for path in objects)
     for file in own:
         read_object(file)  # what is wrong with it is said before a folder is made
+    if hand_mesh is not None:
+        read_skinned_hand(str(hand_mesh))
     config = SynthConfig(
         width=width,
         height=height,
@@ -75,6 +81,7 @@ def synth(
         colour=colour,
         place=place,
         objects=own,
+        hand_mesh=None if hand_mesh is None else str(hand_mesh),
     )
     with frame_progress("rendering") as progress:
         generate_dataset(config, seed=seed, count=count, out=out, workers=workers, progress=progress)

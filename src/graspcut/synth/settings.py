@@ -33,6 +33,8 @@ class SynthConfig:
         place: Real frames of an empty place to put close-ups into, with that place's camera; frames then have no
             colour.
         objects: Meshes of the user's own objects, to be held and to lie about; `scene.own_objects` says how often.
+        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR that some hands are drawn with, `scene.own_hand`
+            says how many.
         cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often
             are.
         scene: How often things occur.
@@ -49,6 +51,7 @@ class SynthConfig:
     focal_jitter: float = 0.0
     place: PlaceConfig | None = None
     objects: tuple[ObjectFile, ...] = ()
+    hand_mesh: str | None = None
     cut_background: float = 0.3
     scene: SceneConfig = field(default_factory=SceneConfig)
 
@@ -65,8 +68,10 @@ class SynthConfig:
             raise ValueError(f"frames of {self.width}x{self.height} are too small; at least 16x16 is needed")
         if self.place is not None and self.profile == "v1":
             raise ValueError("profile v1 knows no places; choose profile v2 for frames of a place of your own")
-        if self.objects and self.profile == "v1":
-            raise ValueError("profile v1 knows no objects from files; choose profile v2 for objects of your own")
+        if (self.objects or self.hand_mesh) and self.profile == "v1":
+            raise ValueError(
+                "profile v1 knows no objects or hands from files; choose profile v2 for shapes of your own"
+            )
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
             raise ValueError(f"window {self.window} does not fit into {self.width}x{self.height}")
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspcut.frames.camera import Camera
+from graspcut.labels import FOREARM_PART
 from graspcut.synth.hands import details
 from graspcut.synth.hands.flesh import forearm_axis, hand_primitives
 from graspcut.synth.hands.grasp import Grasp
 from graspcut.synth.hands.kinematics import SHAPE_RADIUS, WRIST_RADIUS, HandPose, sample_shape, sample_varied_shape
+from graspcut.synth.hands.skinned import SkinnedHand
 from graspcut.synth.objects.catalogue import HeldObject, build_object, draw_kind, scaled, transform_rows
 from graspcut.synth.objects.files import drawn_anew
 from graspcut.synth.objects.meshes import Mesh
 from graspcut.synth.objects.signed_distance import ROW
 from graspcut.synth.rendering.culling import OBJECT_COLUMNS
-from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, Float64Array, transform_flesh
+from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, SURFACE, Float64Array, transform_flesh
 from graspcut.synth.rendering.ray_casting import SceneGeometry
 from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.synth.scenes.surfaces import Surfaces
@@ -63,6 +65,7 @@ class SceneBuilder:
         camera: The depth camera.
         profile: Version of the renderer.
         own_objects: Objects of the user's, from `objects.files.read_object`.
+        own_hand: Skinned mesh that some of the hands are drawn with; None for cones alone.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class SceneBuilder:
         camera: Camera,
         profile: ProfileName = "v2",
         own_objects: tuple[HeldObject, ...] = (),
+        own_hand: SkinnedHand | None = None,
     ) -> None:
+        self.own_hand = own_hand
         self.own_objects = own_objects
         self.profile = profile
         self.rng = rng
@@ -133,7 +138,10 @@ class SceneBuilder:
         if varied and rng.random() < 0.25:
             thickness = rng.uniform(10, 32)
         flesh = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, thickness)
-        if varied:
+        if self.own_hand is not None and rng.random() < self.config.own_hand:
+            self.meshes.append(self.own_hand.posed(pose).transformed(matrix, place, base))
+            flesh = flesh[flesh[:, SURFACE] >= base + FOREARM_PART]
+        elif varied:
             flesh = np.concatenate([flesh, self._details(pose, base)])
         self.primitives.append(transform_flesh(flesh, matrix, place))
         joints = pose.joints_mm @ matrix.T + place

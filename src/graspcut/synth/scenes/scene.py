@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspcut.frames.camera import Camera
+from graspcut.synth.hands.skinned import SkinnedHand
 from graspcut.synth.objects.catalogue import HeldObject
 from graspcut.synth.scenes.builder import PlacedHand, Scene, SceneBuilder
 from graspcut.synth.scenes.close_up import add_close_up
@@ -22,6 +23,7 @@ def sample_scene(
     profile: ProfileName = "v2",
     farthest_mm: float = FARTHEST_MM,
     own_objects: tuple[HeldObject, ...] = (),
+    own_hand: SkinnedHand | None = None,
 ) -> Scene:
     """Draw a scene.
 
@@ -32,8 +34,9 @@ def sample_scene(
         profile: Which version of the renderer draws it.
         farthest_mm: How far the depth camera sees.
         own_objects: Objects of the user's, from `objects.files.read_object`.
+        own_hand: Skinned mesh that some of the hands are drawn with.
     """
-    builder = SceneBuilder(rng, config, camera, profile, own_objects)
+    builder = SceneBuilder(rng, config, camera, profile, own_objects, own_hand)
     if profile == "v1":
         add_close_up(builder)
         return builder.finish()

@@ -37,7 +37,12 @@ from graspcut.train.optimisation import Optimisation
 from graspcut.train.streams import ArrayView, TrainingData
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
-_NETWORKS = {"shared": "SharedJointNetwork", "separate": "SeparateJointNetworks", "locator": "HandLocator"}
+_NETWORKS = {
+    "shared": "SharedJointNetwork",
+    "separate": "SeparateJointNetworks",
+    "cascade": "JointCascade",
+    "locator": "HandLocator",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class JointsTraining(HandData):
 
     Attributes:
         parts: Model folder of the part network whose maps are masks.
-        network: "shared" over joints (ships), "separate" for each joint, as in the paper, or "locator", which finds the
+        network: "shared" over joints (ships), "separate" for each joint, as in the paper, "cascade",
+            baseline (b), which needs no parts, or "locator", which finds the
             hand in a mask with a forearm and needs neither parts nor masks.
         masks: Use the parts; without it is baseline (a), direct regression.
         preset: "quick" (AdamW, mean distance) or "paper" (Adam with rate 0.05, squared error).
@@ -79,7 +85,7 @@ class JointsTraining(HandData):
     """
 
     parts: str = "hand-parts"
-    network: Literal["shared", "separate", "locator"] = "shared"
+    network: Literal["shared", "separate", "cascade", "locator"] = "shared"
     masks: bool = True
     preset: Literal["quick", "paper"] = "quick"
     views_per_hand: int = 2
@@ -167,7 +173,7 @@ def _joint_network(training: JointsTraining) -> tuple[dict[str, Any], torch.nn.M
         model = build_model(stored["model"])
         fill_network(model, weights, training.start)
         return dict(stored["model"]), model.train()
-    arguments: dict[str, Any] = {} if training.network == "locator" else {"masks": training.masks}
+    arguments: dict[str, Any] = {"masks": training.masks} if training.network in ("shared", "separate") else {}
     if training.hidden is not None:
         arguments["hidden"] = training.hidden
     return {"class": _NETWORKS[training.network], "arguments": arguments}, None
@@ -180,7 +186,7 @@ def stored_joint_samples(
     kept = folder / "samples.npz"
     if not kept.exists():
         hands, held = split_hands(training, load_hands(training, folder, arm=training.network == "locator"))
-        needs_parts = training.masks and training.network != "locator"
+        needs_parts = training.masks and training.network in ("shared", "separate")
         network = load_part_network(training.parts) if needs_parts else None
         views = LOCATOR_VIEWS if training.network == "locator" else training.views
         made = {

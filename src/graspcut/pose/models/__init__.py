@@ -9,6 +9,7 @@ from torch import nn
 
 from graspcut.nn.building import build_network, network_config
 from graspcut.pose.models.hand_locator import HandLocator, HandLocatorConfig
+from graspcut.pose.models.joint_cascade import JointCascade, JointCascadeConfig
 from graspcut.pose.models.joint_network import (
     SeparateJointConfig,
     SeparateJointNetworks,
@@ -19,6 +20,7 @@ from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
 
 MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "HandLocator": (HandLocator, HandLocatorConfig),
+    "JointCascade": (JointCascade, JointCascadeConfig),
     "PartNetwork": (PartNetwork, PartNetworkConfig),
     "SharedJointNetwork": (SharedJointNetwork, SharedJointConfig),
     "SeparateJointNetworks": (SeparateJointNetworks, SeparateJointConfig),

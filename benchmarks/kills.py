@@ -136,9 +136,10 @@ def kill_and_continue(command: Callable[[Path], list[str]], place: Path, kills: 
         out = place / f"out-{counts.folders}"
         before: set[str] = set()
         while True:
+            begun = time.monotonic()
             process = start(command(out))
             try:
-                _, errors = process.communicate(timeout=chance.uniform(0.0, 1.2 * duration_s))
+                _, errors = process.communicate(timeout=chance.uniform(0.0, duration_s))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -152,6 +153,8 @@ def kill_and_continue(command: Callable[[Path], list[str]], place: Path, kills: 
             if process.returncode:
                 counts.refused += 1
                 print(errors.decode(), file=sys.stderr)
+            # Other work on the machine comes and goes: the times of kills follow.
+            duration_s = 0.5 * (duration_s + time.monotonic() - begun)
             break
         counts.folders += 1
         counts.litter += sum(path.name.startswith(".") for path in out.rglob("*"))

@@ -137,3 +137,45 @@ def test_reading_needs_no_torch(folder: Path) -> None:
         f"load_model_folder({str(folder)!r}); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("task", 3, "field 'task' is 3, expected a text"),
+        ("model", [1, 2], "field 'model' is .1, 2., expected an object"),
+        ("model", {"class": "X", "arguments": 7}, "'model.arguments' is no object"),
+        ("labels", "hand", "field 'labels' is 'hand', expected a list of texts"),
+        ("labels", ["hand", 4], "expected a list of texts"),
+    ],
+)
+def test_fields_of_other_types_are_refused(folder: Path, field: str, value: object, message: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, field: value}))
+    with pytest.raises(ModelFolderError, match=rf"config\.json: .*{message}"):
+        load_model_config(folder)
+
+
+def test_deep_nesting_and_weights_that_are_no_numbers_are_refused(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["0.bias"] = np.full_like(weights["0.bias"], np.nan)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ModelFolderError, match=r"the weight 0\.bias has values that are not finite"):
+        load_model_folder(folder)
+    (folder / "config.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ModelFolderError, match="not valid JSON"):
+        load_model_config(folder)
+
+
+def test_weights_and_folder_have_the_user_s_mask(tmp_path: Path) -> None:
+    import os
+
+    before = os.umask(0o027)
+    try:
+        made = save_model_folder(tmp_path / "m", CONFIG, small_network().state_dict(), "")
+    finally:
+        os.umask(before)
+    modes = {entry.name: entry.stat().st_mode & 0o777 for entry in made.iterdir()}
+    assert set(modes.values()) == {0o640} and made.stat().st_mode & 0o777 == 0o750

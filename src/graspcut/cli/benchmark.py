@@ -40,12 +40,15 @@ def speed(
     """
     from graspcut.catalogue import method_of_model
     from graspcut.cli.progress import frame_progress
+    from graspcut.cli.saving import check_save
     from graspcut.cores import usable_cores
     from graspcut.frames.json_files import write_json_atomically
     from graspcut.runtime.candidates import SpeedConfig, model_rows
     from graspcut.runtime.measuring import measure_memory_growth, measure_speed
     from graspcut.runtime.soaking import folder_speed
 
+    if save is not None:
+        check_save(save)
     width, height = parse_size(size)
     threads = usable_cores() if threads is None else threads
     method = method_of_model(model)
@@ -79,7 +82,6 @@ def speed(
             ]
             _print_table([["", f"after {soak // 10}", f"after {soak}", "growth"], *cells], left_columns=1)
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
         write_json_atomically(save, measured)
         print(f"\nsaved: {save}")
 

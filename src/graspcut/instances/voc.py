@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import read_image
 from graspcut.instances.coco import CocoGroundTruth, CocoImage, CocoObject, box_of_mask, encode_mask
+from graspcut.runtime.engines import extra_hint
 
 VOID = 255
 VOC_CLASSES = (
@@ -163,7 +164,7 @@ def _read_matlab(path: Path, name: str) -> Any:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError as error:
-        raise FrameError("reading SBD's .mat files needs SciPy: pip install 'graspcut[instances]'") from error
+        raise FrameError(f"reading SBD's .mat files needs SciPy: {extra_hint('instances')}") from error
     try:
         return loadmat(path, simplify_cells=True)[name]
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:

@@ -21,6 +21,7 @@ from graspcut.pose.anatomy import NYU_JOINT_NAMES, NYU_JOINTS
 from graspcut.pose.evaluation import CAMERAS
 from graspcut.pose.metrics import joints_from_uvd
 from graspcut.pose.preprocessing import CUBE_MM, NYU_CUBE_MM
+from graspcut.runtime.engines import extra_hint
 
 # The second subject of NYU's test frames, who has smaller hands, begins here.
 NYU_FIRST_SUBJECT = 2440
@@ -138,7 +139,7 @@ def _read_nyu_joints(path: Path) -> NDArray[np.float64]:
         from scipy.io.matlab import MatReadError
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "reading joint_data.mat needs SciPy, which is not installed; expected: pip install 'graspcut[pose]'."
+            f"reading joint_data.mat needs SciPy, which is not installed; expected: {extra_hint('pose')}."
         ) from error
     if not path.is_file():
         raise FrameError(f"{path} does not exist; expected NYU's joint_data.mat beside the depth images.")

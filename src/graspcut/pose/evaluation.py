@@ -18,6 +18,7 @@ from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.pose.joint_table import read_joint_table
 from graspcut.pose.metrics import DEFAULT_DISTANCES_MM, JointErrors, joint_errors, joints_from_uvd
+from graspcut.runtime.engines import extra_hint
 
 TABLE_DISTANCES_MM = (10.0, 20.0, 30.0, 40.0, 60.0, 80.0)
 
@@ -124,7 +125,7 @@ class JointReport:
         """Draw figure 8 into a .png or .svg: the fraction of frames with all joints within a distance.
 
         Raises:
-            ModuleNotFoundError: If matplotlib is missing (`pip install graspcut[pose]`).
+            ModuleNotFoundError: If matplotlib is missing (the extra `pose`).
         """
         curves = {name: errors.fraction_within(DEFAULT_DISTANCES_MM) for name, errors in self.errors.items()}
         means = {name: errors.mean_3d_mm for name, errors in self.errors.items()}
@@ -145,7 +146,7 @@ def draw_curves(curves: Mapping[str, NDArray[np.float64]], means: Mapping[str, f
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "drawing the curve needs matplotlib, which is not installed; expected: pip install 'graspcut[pose]'. "
+            f"drawing the curve needs matplotlib, which is not installed; expected: {extra_hint('pose')}. "
             "Without --plot the numbers are printed all the same."
         ) from error
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")

@@ -32,6 +32,7 @@ from graspcut.frames.images import read_bytes
 from graspcut.pose import patch_kernels as kernels
 from graspcut.pose.anatomy import PARTS
 from graspcut.pose.patch_kernels import MARGIN, PATCH
+from graspcut.runtime.engines import extra_hint
 
 WINDOW = 17
 SAMPLED = 40
@@ -345,7 +346,7 @@ def _faiss() -> Any:
         import faiss
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "searching label patches needs FAISS, which is not installed; expected: pip install 'graspcut[pose]'. "
+            f"searching label patches needs FAISS, which is not installed; expected: {extra_hint('pose')}. "
             "PatchDictionary.nearest_exactly works without it, slowly."
         ) from error
     return faiss

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.runtime import graphs
 from graspcut.runtime.contract import BackendError, GraphDescription
 from graspcut.runtime.engines import require
@@ -124,6 +125,7 @@ def export_model(
         raise BackendError(f"{method.task} models take no depth: leave --depth-type out")
     reader = "openvino" if form == "openvino" else "onnxruntime"
     require(reader)
+    make_output_folder(out)
     network = method.predictor.load_network(model)
     description = describe_graph(method, Path(model).name, precision, model_digest(find_model_folder(model)))
     graph = onnx_of_model(method, network, replace(description, precision="fp32"))
@@ -138,7 +140,6 @@ def export_model(
         graph = graphs.with_uint16_input(graph, "depth_mm")
     path = Path(out) / graph_name(form, precision)
     trial = path.with_name(f".trial-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         if form == "onnx":
             trial.write_bytes(graph)

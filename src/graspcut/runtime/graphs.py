@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -175,7 +176,11 @@ def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
         written = Path(folder) / path.name
-        openvino.save_model(model, written, compress_to_fp16=description.precision in ("fp16", "bf16"))
+        try:
+            openvino.save_model(model, written, compress_to_fp16=description.precision in ("fp16", "bf16"))
+        except RuntimeError as error:
+            free = shutil.disk_usage(path.parent).free / 1e6
+            raise OSError(f"OpenVINO cannot write {path} ({free:.1f} MB are free there): {error}") from error
         os.replace(written.with_suffix(".bin"), path.with_suffix(".bin"))
         os.replace(written, path)
 

@@ -154,7 +154,27 @@ def load_model_config(name_or_dir: str | Path) -> dict[str, Any]:
         raise ModelFolderError(
             f"{path} has format {found!r}, this version reads {FORMAT_VERSION}: export it again or update graspcut"
         )
+    _check_fields(config, path)
     return config
+
+
+def _check_fields(config: Mapping[str, Any], path: Path) -> None:
+    """Refuses a configuration whose fields are of other types than everybody takes them for."""
+    model, labels = config.get("model"), config.get("labels")
+    for field, value, fits, expected in (
+        ("task", config.get("task"), isinstance(config.get("task", ""), str), "a text"),
+        ("model", model, model is None or isinstance(model, dict), "an object"),
+        (
+            "labels",
+            labels,
+            labels is None or (isinstance(labels, list) and all(isinstance(label, str) for label in labels)),
+            "a list of texts",
+        ),
+    ):
+        if not fits:
+            raise ModelFolderError(f"{path}: the field {field!r} is {value!r:.60}, expected {expected}; copy it again")
+    if isinstance(model, dict) and not isinstance(model.get("arguments") or {}, dict):
+        raise ModelFolderError(f"{path}: the field 'model.arguments' is no object; copy it again")
 
 
 def load_model_folder(name_or_dir: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -178,6 +198,9 @@ def load_model_folder(name_or_dir: str | Path) -> tuple[dict[str, Any], dict[str
         stored = load_file(path)
     except SafetensorError as error:
         raise ModelFolderError(f"{path} is not a complete safetensors file ({error}); copy it again") from error
+    for name, value in stored.items():
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            raise ModelFolderError(f"{path}: the weight {name} has values that are not finite; copy it again")
     return config, {
         name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in stored.items()
     }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.draw import contact_sheet, depth_to_colour, overlay, write_image_atomically, write_point_cloud
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import read_single_channel
@@ -54,6 +55,7 @@ def run_demo(
     Raises:
         FrameError: If the recording or a label map is missing or damaged.
     """
+    place = make_output_folder(out)
     folder = demo_recording_folder() if recording_folder is None else recording_folder
     recording = Recording(folder)
     if len(recording) == 0:
@@ -76,8 +78,6 @@ def run_demo(
         if progress is not None:
             progress(index + 1, len(recording))
 
-    place = Path(out)
-    place.mkdir(parents=True, exist_ok=True)
     sheet, cloud = place / "contact_sheet.png", place / "points.ply"
     write_image_atomically(sheet, _sheet(shown))
     frame, labels, _ = max(shown, key=lambda entry: np.count_nonzero(entry[1] != BACKGROUND))

@@ -6,6 +6,8 @@ is imported when a function here is called.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import Any, Literal
 
 import numpy as np
@@ -89,16 +91,17 @@ def _estimate(image: NDArray[np.float64], trimap: NDArray[np.float64], method: C
     """pymatting's estimate; trimap of 0, 0.5 and 1."""
     from pymatting import estimate_alpha_cf, estimate_alpha_knn, ichol
 
-    if method == "knn":
-        return np.asarray(estimate_alpha_knn(image, trimap))
-    try:
-        return np.asarray(estimate_alpha_cf(image, trimap))
-    except ValueError:
+    def shifted(matrix: Any) -> Any:
+        return ichol(matrix, shifts=(_BREAKDOWN_SHIFT, 1.0e-2, 1.0e-1, 1.0))
 
-        def shifted(matrix: Any) -> Any:
-            return ichol(matrix, shifts=(_BREAKDOWN_SHIFT, 1.0e-2, 1.0e-1, 1.0))
-
-        return np.asarray(estimate_alpha_cf(image, trimap, preconditioner=shifted))
+    # pymatting prints on standard output that a first factorisation failed, and goes on with the next.
+    with contextlib.redirect_stdout(io.StringIO()):
+        if method == "knn":
+            return np.asarray(estimate_alpha_knn(image, trimap))
+        try:
+            return np.asarray(estimate_alpha_cf(image, trimap))
+        except ValueError:
+            return np.asarray(estimate_alpha_cf(image, trimap, preconditioner=shifted))
 
 
 def _window(unknown: NDArray[np.bool_]) -> tuple[slice, slice]:

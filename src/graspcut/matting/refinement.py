@@ -9,8 +9,8 @@ nothing else of the network changes.
 Deviations, with the reason (reference 6.5):
     - C1 looks at unknown pixels with a known one among their eight neighbours ("visible"), as the published program:
       the known pixels themselves are pasted over in the end. "paper" takes both sides of the boundary.
-    - A rate of 20 can diverge: a step that makes the cost larger is taken back and the rate halved. What is returned
-      never costs more than the beginning.
+    - A rate of 20 can diverge, and for another network move nothing: a step that makes the cost larger is taken back and
+      the rate halved; after any other it grows by half. What is returned never costs more than the beginning.
     - Cutting alpha to 0..1 has no gradient outside; a pixel predicted as 1.2 beside background could not move. Outside,
       C1 keeps a tenth of the slope ("leaky"). "clamp" is the published program.
     - C2 compares with the matte of the beginning cut to 0..1, as both are used; the published program does not cut it.
@@ -167,7 +167,7 @@ def _refine(
             },
         )
 
-    best, rate, steps = initial, config.rate, 0
+    best, rate, steps, too_large = initial, config.rate, 0, False
     predicted = decode(maps)
     total, boundary = cost(predicted)
     costs, boundary_costs = [float(total.detach())], [float(boundary.detach())]
@@ -189,7 +189,8 @@ def _refine(
                 rate *= config.growth
                 break
             rate /= 2.0
-        if config.patience and len(costs) > config.patience:
+            too_large = True
+        if too_large and config.patience and len(costs) > config.patience:
             before = costs[-1 - config.patience]
             if before - costs[-1] < config.settled * before:
                 break

@@ -17,14 +17,14 @@ class RefinementConfig:
         distance_weight: weight of C2.
         boundary: pixels that C1 looks at: "visible" or "paper", see `graspcut.matting.refinement`.
         outside: what C1 sees of values outside 0..1: "leaky" or "clamp", see there.
-        patience: stop after this many steps that together lower the cost by less than `settled`, as a part of it; 0
-            always does all steps.
+        patience: stop after this many steps that together lower the cost by less than `settled`, as a part of it, once
+            the rate has been found too large; 0 always does all steps.
         settled: see `patience`.
     """
 
     steps: int = 100
     rate: float = 20.0
-    growth: float = 1.0
+    growth: float = 1.5
     distance_weight: float = 0.1
     boundary: Literal["visible", "paper"] = "visible"
     outside: Literal["leaky", "clamp"] = "leaky"

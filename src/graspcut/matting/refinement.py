@@ -9,8 +9,8 @@ nothing else of the network changes.
 Deviations, with the reason (reference 6.5):
     - C1 looks at unknown pixels with a known one among their eight neighbours ("visible"), as the published program:
       the known pixels themselves are pasted over in the end. "paper" takes both sides of the boundary.
-    - A rate of 20 can diverge, and for another network move nothing: a step that makes the cost larger is taken back and
-      the rate halved; after any other it grows by half. What is returned never costs more than the beginning.
+    - A rate of 20 can diverge, and for another network move nothing: a step that makes the cost larger is taken back
+      and the rate halved; after any other it grows by half. What is returned never costs more than the beginning.
     - Cutting alpha to 0..1 has no gradient outside; a pixel predicted as 1.2 beside background could not move. Outside,
       C1 keeps a tenth of the slope ("leaky"). "clamp" is the published program.
     - C2 compares with the matte of the beginning cut to 0..1, as both are used; the published program does not cut it.

@@ -38,7 +38,7 @@ Borders = Literal["exact", "reflect"]
 
 SCALES = 6
 SWEEPS = 20
-DEFAULT_TOLERANCE = 1.0 / 255.0
+DEFAULT_TOLERANCE = 0.7 / 255.0
 _LARGEST_CYCLES = 60
 _COARSEST_SIDE_PX = 16
 # Grids that are visited twice from the grid above: corrections as wide as the image need more work than one visit.

@@ -1,4 +1,4 @@
-"""`graspcut train matting`. Imports torch, because the options are the fields of the classes that they configure."""
+"""`graspcut train matting`; like `graspcut.cli.train`, its help needs no torch."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli.printing import print_facts
-from graspcut.matting.training import MattingTraining, train_matting
-from graspcut.train.trainer import RunConfig
+from graspcut.cli.train import Run, report
+from graspcut.matting.training_options import MattingTraining
 
 _DEFAULT_TRAINING = MattingTraining()
 
 
 def matting(
     *,
-    run: Annotated[RunConfig, Parameter(name="*", negative_iterable="", group="Where it runs")],
+    run: Run,
     training: Annotated[
         MattingTraining, Parameter(name="*", negative_iterable="", group="What is trained")
     ] = _DEFAULT_TRAINING,
@@ -26,10 +25,6 @@ def matting(
         run: Where and on what it runs.
         training: What is trained.
     """
-    result = train_matting(training, run)
-    print_facts([(name, f"{value:.5f}") for name, value in sorted(result.metrics.items()) if name.startswith("val/")])
-    if result.finished:
-        print(f"{result.steps} steps done, model: {result.model_folder}")
-        return 0
-    print(f"stopped after {result.steps} steps; the same command continues")
-    return 1
+    from graspcut.matting.training import train_matting
+
+    return report(train_matting(training, run))

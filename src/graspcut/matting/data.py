@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from graspcut.matting.augmentation import MattingAugmentation, training_example
 from graspcut.matting.foreground import closed_form_foreground, estimate_foreground
 from graspcut.matting.images import image_files, read_alpha, read_trimap
 from graspcut.matting.procedural.source import ProceduralMattes
+from graspcut.matting.training_options import ForegroundRefinement
 from graspcut.train.description import described_fields
 from graspcut.train.sources import epoch_position
 
@@ -33,8 +34,6 @@ _IMAGE_FOLDERS = ("image", "input", "merged", "input_training_lowres")
 _TRIMAP_FOLDERS = ("trimap", "trimaps", "trimap_training_lowres/Trimap1", "Trimap1")
 _ALPHA_FOLDERS = ("alpha", "gt_training_lowres", "gt")
 _DRAW_STREAM, _BACKGROUND_ORDER = 21, 22
-
-ForegroundRefinement = Literal["none", "rf", "cf"]
 
 
 class MattingBatch(NamedTuple):

@@ -9,9 +9,8 @@ photographs: the whole network, crops of 640, batches of 16, RF, CA.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -22,83 +21,21 @@ from graspcut.matting.data import (
     CompositeView,
     DrawnMattes,
     FixedComposites,
-    ForegroundRefinement,
     open_foregrounds,
     open_images,
 )
-from graspcut.matting.models import MODEL_NAMES, NetworkName, build_model, model_config
+from graspcut.matting.models import MODEL_NAMES, build_model, model_config
 from graspcut.matting.procedural.source import ProceduralMattes
 from graspcut.matting.task import MattingConfig, MattingTask
+from graspcut.matting.training_options import MattingTraining
 from graspcut.nn.pretrained import load_pretrained
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.train.optimisation import steps_per_epoch
+from graspcut.train.run_config import RunConfig, RunResult
 from graspcut.train.streams import TrainingData
-from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
+from graspcut.train.trainer import prepare_run, run_training
 
 DEFAULT_QUICK_STEPS = 20_000
-_QUICK_SIZE, _PAPER_SIZE = 192, 640
-
-
-@dataclass(frozen=True)
-class MattingTraining:
-    """What is trained, on what, and for how long.
-
-    Attributes:
-        preset: "quick" or "paper", see above.
-        network: The network; by default that of the preset, "lsa-matting-small" or "lsa-matting".
-        start: Model folder to go on from; its network is taken instead of `network`.
-        encoder_weights: File with ImageNet weights of ResNet-50-D for the encoder of lsa-matting.
-        steps: Batches to train; by default 20,000 for quick, 100 passes over the backgrounds for paper.
-        batch_size: Items in a batch; by default 8 for quick, 16 for paper. With several processes, of each.
-        data: Folder with foreground/ (or fg/) and alpha/; none draws foregrounds when they are needed.
-        backgrounds: Folder of background images; by default DATA/background, or drawn ones.
-        validation: Folder with image/, trimap/ and alpha/, such as graspcut synth matting writes.
-        size: Side of the training squares; by default 192 for quick, 640 for paper.
-        refinement: Re-estimation of the folder's foregrounds when they are read: "rf" (the paper's), "cf" or "none".
-            Files of graspcut synth matting are re-estimated already.
-        colour: Colour augmentation: "channel", "whole" or "none".
-        largest_trimap_px: Radii of the trimaps are drawn from 1 to this.
-        blur: Chance of blurring foreground and background.
-        jitter: Largest change of brightness and contrast.
-        learning_rate: Highest learning rate; by default the preset's.
-        data_seed: Seed of pictures and augmentation.
-        workers: Processes that prepare batches.
-    """
-
-    preset: Literal["quick", "paper"] = "quick"
-    network: NetworkName | None = None
-    start: str | None = None
-    encoder_weights: Path | None = None
-    steps: int | None = None
-    batch_size: int | None = None
-    data: Path | None = None
-    backgrounds: Path | None = None
-    validation: Path | None = None
-    size: int | None = None
-    refinement: ForegroundRefinement | None = None
-    colour: Literal["channel", "whole", "none"] = "channel"
-    largest_trimap_px: int = 24
-    blur: float = 0.0
-    jitter: float = 0.0
-    learning_rate: float | None = None
-    data_seed: int = 0
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
-        if self.preset == "paper" and self.data is None:
-            raise ValueError("the preset paper trains on a folder: give --data with fg/ and alpha/")
-
-    @property
-    def items_per_batch(self) -> int:
-        """The batch size, that of the preset if none is given."""
-        return self.batch_size if self.batch_size is not None else 16 if self.preset == "paper" else 8
-
-    @property
-    def side(self) -> int:
-        """Side of the training squares, that of the preset if none is given."""
-        return self.size if self.size is not None else _PAPER_SIZE if self.preset == "paper" else _QUICK_SIZE
 
 
 def train_matting(training: MattingTraining, run: RunConfig) -> RunResult:

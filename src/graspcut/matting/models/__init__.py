@@ -8,7 +8,7 @@ Every network is called as `network(image, trimap) -> alpha`, with the image (B,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -21,7 +21,6 @@ MODELS: NetworkTable = {
     "LSAMattingSmall": (LSAMattingSmall, LSAMattingSmallConfig),
     "LSAMatting": (LSAMatting, LSAMattingConfig),
 }
-NetworkName = Literal["lsa-matting-small", "lsa-matting"]
 MODEL_NAMES: dict[str, dict[str, Any]] = {
     "lsa-matting-small": {"class": "LSAMattingSmall"},
     "lsa-matting": {"class": "LSAMatting"},

@@ -13,7 +13,7 @@ pytest.importorskip("fastapi", reason="the extra app is not installed")
 
 from fastapi.testclient import TestClient
 
-from graspcut.app.review_queue import ORIGINALS_FOLDER
+from graspcut.annotate.carrying import ORIGINALS_FOLDER
 from graspcut.app.server import MOST_BODY_BYTES, create_app
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError

@@ -139,6 +139,10 @@ class ColourRules:
             ) from error
 
 
+# Rules that nothing fulfils, for annotations without colour.
+NO_COLOUR = ColourRules(skin=((HalfSpace(v=1, max=-1),),), object=((HalfSpace(v=1, max=-1),),))
+
+
 def load_rules(path: str | Path) -> ColourRules:
     """Reads a rules file.
 

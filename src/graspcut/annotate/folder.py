@@ -120,7 +120,7 @@ def annotate_folder(
     started = time.monotonic()
     out = Path(job.out)
     count = len(FrameAnnotator(job, claim=False))
-    _claim(out, job)
+    claim_folder(out, job)
     writer = DatasetWriter(out, depth_unit_mm=job.depth_unit_mm, description=job.description)
     missing = [index for index in range(count) if not writer.has(index)]
     done = count - len(missing)
@@ -202,9 +202,9 @@ def quality_sheet(reader: DatasetReader, rows: Sequence[FrameQuality]) -> NDArra
     return contact_sheet(pictures, 6, titles)
 
 
-def _claim(out: Path, job: AnnotationJob) -> None:
-    """Makes the folder ours, or checks that it is already and holds the same job's frames."""
-    settings = json.loads(json.dumps(job.settings()))
+def claim_folder(out: Path, job: AnnotationJob, more: dict[str, Any] | None = None) -> None:
+    """Makes the folder ours, or checks that it is already and holds frames of the same job (and `more` settings)."""
+    settings = json.loads(json.dumps(job.settings() | (more or {})))
     path = out / SETTINGS_NAME
     if path.exists():
         present = read_json(path)

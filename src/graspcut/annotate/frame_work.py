@@ -99,7 +99,10 @@ class FrameAnnotator:
                 "source_frame": entry.source.names[entry.index],
             }
             self._writer.write(
-                index, LabelledFrame(frame, annotation.labels), encoded=self._encoded(entry), extra=extra
+                index,
+                LabelledFrame(frame, annotation.labels),
+                encoded=ready_files(entry, self.job.depth_unit_mm),
+                extra=extra,
             )
         except FrameError as error:
             return {"index": index, "name": entry.name, "fault": str(error)}
@@ -110,18 +113,19 @@ class FrameAnnotator:
         if self._writer is not None:
             self._writer.flush()
 
-    def _encoded(self, entry: FoundFrame) -> dict[str, bytes]:
-        """Files of the source that can be copied into the dataset as they are."""
-        source = entry.source
-        if isinstance(source, DatasetFrames):
-            images, unit = source.reader.encoded_images(entry.index), source.reader.depth_unit_mm
-        elif isinstance(source, Recording):
-            images, unit = source.encoded_images(entry.index), source.depth_unit_mm
-        else:
-            return {}
-        if unit != self.job.depth_unit_mm:
-            images.pop("depth", None)
-        return images
+
+def ready_files(entry: FoundFrame, depth_unit_mm: float) -> dict[str, bytes]:
+    """Files of a frame's source that can be copied into a dataset of this unit as they are."""
+    source = entry.source
+    if isinstance(source, DatasetFrames):
+        images, unit = source.reader.encoded_images(entry.index), source.reader.depth_unit_mm
+    elif isinstance(source, Recording):
+        images, unit = source.encoded_images(entry.index), source.depth_unit_mm
+    else:
+        return {}
+    if unit != depth_unit_mm:
+        images.pop("depth", None)
+    return images
 
 
 def load_with_camera(entry: FoundFrame, focal_px: float | None) -> Frame:

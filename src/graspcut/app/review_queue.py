@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.app.carrying import carried_labels
+from graspcut.annotate.carrying import ORIGINALS_FOLDER, carried_labels
 from graspcut.frames.alignment import registered
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.dataset import DatasetReader
@@ -22,8 +22,6 @@ from graspcut.frames.labelled import check_labels
 from graspcut.frames.readers.decoding import decode_image
 from graspcut.frames.verdicts import Verdict, VerdictStore
 
-# Labels as they were before the first stroke; never written again.
-ORIGINALS_FOLDER = "label_before_review"
 _LEASE_S = 600.0
 _KEPT_CARRIES = 20
 _SPEED_WINDOW_S = 600.0

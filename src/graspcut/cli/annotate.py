@@ -11,7 +11,14 @@ from cyclopts import Parameter
 from graspcut.cli import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from graspcut.annotate.folder import AnnotationReport
+    from graspcut.annotate.proposals import Proposer
+    from graspcut.frames.frame import Frame
 
 _SHOWN_FAILURES = 10
 
@@ -22,6 +29,8 @@ def annotate(
     rules: Path | None = None,
     suggest: Annotated[bool, Parameter(negative="")] = False,
     click: Annotated[list[str] | None, Parameter(negative="")] = None,
+    from_model: str | None = None,
+    certainty: float = 0.75,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
     band_mm: float = 160.0,
@@ -39,6 +48,10 @@ def annotate(
         suggest: Find the rules from the recording's own colours and write them to OUT/rules.json. This is what happens
             without --rules.
         click: Says what is what for --suggest, as FRAME:COLUMN,ROW=CLASS with skin, object or sleeve; may be repeated.
+        from_model: Shipped model's name or model folder that proposes the labels from depth alone, over time; unsure
+            pixels are unknown. Beside --rules, --suggest or --click it is a second opinion: frames where it and the
+            colours disagree come first in the review.
+        certainty: Probability below which --from-model is unsure.
         depth_unit_mm: Millimetres per step of inputs that do not say it.
         focal_px: Focal length in pixels of inputs without a camera.
         band_mm: How far behind the nearest surface hand and object reach.
@@ -47,10 +60,11 @@ def annotate(
         workers: Processes; 0 for one on each core. The labels do not depend on it.
         licence: Under which the data may be used; goes into dataset.json.
     """
-    from graspcut.annotate.colour_rules import load_rules
+    from graspcut.annotate.colour_rules import NO_COLOUR, load_rules
     from graspcut.annotate.folder import annotate_folder, earlier_rules
     from graspcut.annotate.frame_work import AnnotationJob, common_unit_mm
     from graspcut.annotate.pipeline import AnnotationConfig
+    from graspcut.annotate.proposals import annotate_by_model
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.sources import find_frames
 
@@ -58,7 +72,10 @@ def annotate(
         raise UsageError("--rules and --suggest say two things about the colours; expected one of them")
     found = find_frames(recordings, depth_unit_mm=depth_unit_mm)
     provenance = {"licence": licence} if licence else {}
+    by_colour = from_model is None or rules is not None or suggest or bool(click)
     chosen = load_rules(rules) if rules is not None else None if click else earlier_rules(out)
+    if chosen is None and not by_colour:
+        chosen = NO_COLOUR
     if chosen is None:
         from graspcut.annotate.suggesting import suggest_for
 
@@ -78,8 +95,30 @@ def annotate(
         provenance=provenance,
     )
     with frame_progress("annotating") as progress:
-        report = annotate_folder(job, workers=workers, progress=progress)
+        if from_model is None:
+            report = annotate_folder(job, workers=workers, progress=progress)
+        else:
+            report = annotate_by_model(
+                job,
+                _proposer(from_model),
+                from_model,
+                certainty=certainty,
+                use_colour=by_colour,
+                progress=progress,
+            )
     return print_annotation(report)
+
+
+def _proposer(model: str) -> Proposer:
+    """A segmentation network with what past and future of each frame know."""
+    from graspcut.segmentation.predictor import Segmenter
+
+    stream = Segmenter.load(model).stream()
+
+    def propose(frames: Iterable[Frame]) -> Iterator[NDArray[np.float32]]:
+        return (result.probabilities for result in stream.smooth(frames))
+
+    return propose
 
 
 def print_annotation(report: AnnotationReport) -> int:

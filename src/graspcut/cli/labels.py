@@ -49,3 +49,18 @@ def import_(dataset: Path, source: Path, /, *, name: Annotated[list[str] | None,
         print(f"{len(strangers)} name no frame of it: {', '.join(strangers[:5])}")
         return 1
     return 0
+
+
+def follow(dataset: Path, /, *, reach: int = 15) -> None:
+    """Carries labels of corrected and accepted frames to the others.
+
+    Args:
+        dataset: The dataset folder.
+        reach: How many frames a label is carried at most.
+    """
+    from graspcut.annotate.carrying import follow_corrections
+    from graspcut.cli.progress import frame_progress
+
+    with frame_progress("following") as progress:
+        trusted, changed = follow_corrections(dataset, reach=reach, progress=progress)
+    print(f"{changed} frame(s) follow {trusted} corrected or accepted one(s): {dataset}")

@@ -142,7 +142,8 @@ VERBS = (
         "reported, the others are done, and the exit code is 1.",
         "graspcut annotate my-recording --out mine\n"
         "graspcut annotate my-recording --out mine --click 12:310,220=skin\n"
-        "graspcut annotate other-recording --out more --rules mine/rules.json",
+        "graspcut annotate other-recording --out more --rules mine/rules.json\n"
+        "graspcut annotate depth-only --out dark --from-model dense-attention-small",
     ),
     Verb(
         "synth matting",
@@ -185,6 +186,15 @@ VERBS = (
         "labels:export_",
         "Write labels as COCO JSON or as a folder of PNG label maps, without loss.",
         "graspcut labels export mine --out mine.json\ngraspcut labels export mine --out label-maps",
+    ),
+    Verb(
+        "labels follow",
+        "Make data",
+        "labels:follow",
+        "Carry the labels of corrected and accepted frames to the frames around them.\n\n"
+        "Along the flow of depth, forwards and backwards, where the surfaces agree. Frames with a verdict stay as they "
+        "are.",
+        "graspcut labels follow mine",
     ),
     Verb(
         "labels import",

@@ -78,10 +78,14 @@ def run_example(network: nn.Module) -> object:
     return network(torch.full((1, 1, 64, 64), 500.0), torch.full((1,), 240.0))
 
 
-@pytest.mark.parametrize("name", MODELS)
+# FCN has no batch norm; the others are looked at with few channels where they are large.
+FEW_CHANNELS = {name: {} if name == "DenseAttentionSmall" else {"trunk_width": 16} for name in MODELS if name != "FCN"}
+
+
+@pytest.mark.parametrize("name", FEW_CHANNELS)
 def test_every_segmentation_network_computes_the_same_folded(name: str) -> None:
     torch.manual_seed(0)
-    network = build_model({"class": name}).eval()
+    network = build_model({"class": name, "arguments": FEW_CHANNELS[name]}).eval()
     randomise_batch_norms(network)
     norms = count(network, nn.BatchNorm2d)
     before = {key: value.clone() for key, value in network.state_dict().items()}

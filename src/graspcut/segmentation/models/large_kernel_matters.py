@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graspcut.nn.blocks import crop_to
 from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.resnet import ResNetTrunk
 
@@ -107,6 +106,11 @@ class _Double(nn.Module):
         return functional.interpolate(scores, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def _cropped_like(scores: Tensor, like: Tensor) -> Tensor:
+    """Without the row or column that doubling a rounded-up size leaves; a slice, so that it holds in traced graphs."""
+    return scores[..., : like.shape[-2], : like.shape[-1]]
+
+
 class LargeKernelMatters(nn.Module):
     """Depth -> class logits (see the module)."""
 
@@ -141,8 +145,8 @@ class LargeKernelMatters(nn.Module):
         maps = [next(refine)(convolve(stage)) for convolve, stage in zip(self.global_convolutions, stages, strict=True)]
         scores = maps[-1]
         for finer in reversed(maps[:-1]):
-            scores = next(refine)(crop_to(next(double)(scores), finer.shape[-2:]) + finer)
+            scores = next(refine)(_cropped_like(next(double)(scores), finer) + finer)
         for _ in range(_LAST_DOUBLINGS):
             scores = next(refine)(next(double)(scores))
-        logits: Tensor = self.classify(crop_to(scores, depth_mm.shape[-2:]))
+        logits: Tensor = self.classify(_cropped_like(scores, depth_mm))
         return logits

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,14 +212,18 @@ def model(frames: Path, count: int, name: str, save: Path) -> None:
     from graspcut.instances.predictor import InstanceProposer
 
     proposer = InstanceProposer.load(name, threads=2)
-    proposer.settings = ProposalConfig(most=1000)
 
     def found(frame: LabelledFrame) -> Found:
         result = proposer(frame.frame)
         return result.masks, result.scores
 
     tests = test_frames(frames, count, 320)
-    write_rows(save, {Path(name).name: numbers(scored(tests, found), frames=len(tests))})
+    rows = {}
+    for suppression in (0.8, 0.6):
+        proposer.settings = replace(proposer.settings, most=1000, suppression_iou=suppression)
+        row = numbers(scored(tests, found), frames=len(tests))
+        rows[f"{Path(name).name}, suppression at {suppression}"] = row
+    write_rows(save, rows)
 
 
 def write_rows(save: Path, rows: dict[str, Any]) -> None:

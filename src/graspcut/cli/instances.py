@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +89,6 @@ def propose(
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
     from graspcut.instances.predictor import InstanceProposer
-    from graspcut.instances.proposing import ProposalConfig
     from graspcut.runtime.opening import OpenOptions
     from graspcut.scene.instances import JoinConfig
     from graspcut.scene.proposing import ProposalOptions, propose_folder
@@ -97,7 +97,7 @@ def propose(
     names = (model or InstanceProposer.default_model, labels_model or Segmenter.default_model)
     calls = threads or usable_cores()
     proposer = InstanceProposer.open(OpenOptions(names[0], device, backend, precision, threads, parallel_calls=calls))
-    proposer.settings = ProposalConfig(most=most)
+    proposer.settings = replace(proposer.settings, most=most)
     segmenter = Segmenter.open(OpenOptions(names[1], device, backend, "auto", threads, parallel_calls=calls))
     for name, part in zip(names, (proposer, segmenter), strict=True):
         print(f"{name}: {part.description}", file=sys.stderr)

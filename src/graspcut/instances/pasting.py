@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.instances.pasting_kernel import paste_kernel
 from graspcut.instances.windows import Scale, WindowGeometry
 
 
@@ -113,6 +114,7 @@ def paste_along_depth(
     threshold: float = 0.5,
     *,
     edge_mm: float = 15.0,
+    out: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """`paste_mask` for depth frames: the mask ends where the surface ends, not in the middle between two cells.
 
@@ -123,39 +125,18 @@ def paste_along_depth(
         probabilities, corner, cell_px, threshold: as in `paste_mask`.
         depth_mm: (H, W) millimetres, 0 = no data; such pixels belong to no mask.
         edge_mm: difference of depth that halves a cell's weight.
+        out: (H, W) bool of False to write to.
 
     Returns:
         (H, W) bool.
     """
-    mask = np.zeros(depth_mm.shape, np.bool_)
-    side = probabilities.shape[0]
-    left, across = _axis_weights(float(corner[0]), cell_px[0], side, depth_mm.shape[1])
-    top, down = _axis_weights(float(corner[1]), cell_px[1], side, depth_mm.shape[0])
-    if not len(across) or not len(down):
-        return mask
-    smooth = down @ probabilities @ across.T
-    depth = depth_mm[top : top + len(down), left : left + len(across)]
-    inside = smooth > threshold
-    rows, columns = np.nonzero((smooth > 0.02) & (smooth < 0.98) & (depth > 0))
-    if len(rows):
-        y = (rows + top + 0.5 - corner[1]) / cell_px[1] - 0.5
-        x = (columns + left + 0.5 - corner[0]) / cell_px[0] - 0.5
-        own = depth[rows, columns]
-        cells = np.pad(probabilities, 1)
-        cell_depth = np.pad(_depth_at_cells(depth_mm, corner, cell_px, side), 1)
-        first_y, first_x = np.floor(y).astype(np.intp), np.floor(x).astype(np.intp)
-        share_y, share_x = (y - first_y).astype(np.float32), (x - first_x).astype(np.float32)
-        mixed, total = np.zeros(len(own), np.float32), np.full(len(own), 1e-6, np.float32)
-        for below in (0, 1):
-            for right in (0, 1):
-                place = (np.clip(first_y + 1 + below, 0, side + 1), np.clip(first_x + 1 + right, 0, side + 1))
-                apart = (own - cell_depth[place]) / np.float32(edge_mm)
-                share = (share_y if below else 1 - share_y) * (share_x if right else 1 - share_x)
-                weight = (share + np.float32(0.02)) / (1 + apart * apart)
-                mixed += weight * cells[place]
-                total += weight
-        inside[rows, columns] = mixed / total > threshold
-    mask[top : top + len(down), left : left + len(across)] = inside & (depth > 0)
+    mask = np.zeros(depth_mm.shape, np.bool_) if out is None else out
+    cells = np.pad(probabilities.astype(np.float32), 1)
+    cell_depth = np.pad(_depth_at_cells(depth_mm, corner, cell_px, probabilities.shape[0]), 1)
+    paste_kernel(
+        cells, cell_depth, float(corner[0]), float(corner[1]), cell_px[0], cell_px[1],
+        np.ascontiguousarray(depth_mm, np.float32), float(edge_mm), float(threshold), mask,
+    )  # fmt: skip
     return mask
 
 

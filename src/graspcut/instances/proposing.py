@@ -111,13 +111,16 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def mask(self, number: int, depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.bool_]:
+    def mask(
+        self, number: int, depth_mm: NDArray[np.float32] | None = None, out: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
         """(H, W) bool: one mask in the image's own pixels.
 
         Args:
             number: of the proposal.
             depth_mm: (H, W) of the image, if it is a depth frame: masks end where surfaces end, see
                 `paste_along_depth`.
+            out: (H, W) bool of False that a depth frame's mask is written to.
         """
         window, centre, scale = self.windows[number], self.centres[number], self.scales[number]
         if depth_mm is None:
@@ -125,13 +128,18 @@ class Proposals:
         cell = self.geometry.window_px / window.shape[0]
         corner = window_corner_px(centre[None], scale, self.geometry)[0]
         cell_px = (cell / scale.horizontal, cell / scale.vertical)
-        return paste_along_depth(window, corner, cell_px, depth_mm, self.mask_probability)
+        return paste_along_depth(window, corner, cell_px, depth_mm, self.mask_probability, out=out)
 
     def masks(self, depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.bool_]:
         """(N, H, W) bool: all masks, see `mask`; 0 for height and width where there is none."""
         if not len(self):
             return np.zeros((0, 0, 0), bool)
-        return np.stack([self.mask(number, depth_mm) for number in range(len(self))])
+        if depth_mm is None:
+            return np.stack([self.mask(number) for number in range(len(self))])
+        masks = np.zeros((len(self), *depth_mm.shape), bool)
+        for number, mask in enumerate(masks):
+            self.mask(number, depth_mm, mask)
+        return masks
 
 
 def propose(

@@ -24,7 +24,10 @@ import numpy as np
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.runtime.model_folder import WEIGHTS_NAME, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
+from graspcut.segmentation.training import train_segmentation
+from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.train.run_config import RunConfig
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 NETWORK = DenseAttentionSmallConfig(
@@ -48,10 +51,24 @@ def prepare(work: Path) -> list[str]:
     labels = ["background", "hand", "object"]
     config = {"task": "segmentation", "model": model_config(network), "labels": labels}
     save_model_folder(work / "start", config, network.state_dict(), "# Start")
-    options = "--rendered-share 0 --batch-size 2 --workers 1 --threads 1 --accelerator cpu --no-progress-bar"
-    rhythm = "--checkpoint-every-steps 7 --validate-every-steps 0 --log-every-steps 5"
-    command = [sys.executable, "-m", "graspcut.cli", "train", "segmentation", *options.split(), *rhythm.split()]
-    return [*command, "--data", str(work / "frames"), "--start", str(work / "start")]
+    return [sys.executable, __file__, "--work", str(work)]
+
+
+def train(work: Path, folder: Path, steps: int) -> int:
+    """The command that is killed; its exit code."""
+    training = SegmentationTraining(
+        data=(work / "frames",), start=str(work / "start"), rendered_share=0.0, batch_size=2, steps=steps
+    )
+    run = RunConfig(
+        folder,
+        accelerator="cpu",
+        threads=1,
+        progress_bar=False,
+        checkpoint_every_steps=7,
+        validate_every_steps=0,
+        log_every_steps=5,
+    )
+    return 0 if train_segmentation(training, run).finished else 1
 
 
 def loaders_of(folder: Path) -> list[int]:
@@ -93,7 +110,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--steps", type=int, default=400, help="of the training; more than fit between two kills")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, help="used by itself: only train there")
+    parser.add_argument("--folder", type=Path, help="used by itself: the run folder")
     options = parser.parse_args()
+    if options.work is not None:
+        raise SystemExit(train(options.work, options.folder, options.steps))
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         command = [*prepare(work), "--steps", str(options.steps)]

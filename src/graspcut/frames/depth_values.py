@@ -99,7 +99,7 @@ def examine_depth(array: NDArray[Any], unit_mm: float | None, *, no_data_from: f
         array, high = _turned(array, low, high, notes)
     if high * unit >= _FAR_CONSTANT_MM:
         array = _without_far_constant(array, high, unit, notes)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         depth = array.astype(np.float32, copy=False) if unit == 1.0 else np.multiply(array, unit, dtype=np.float32)
     doubts = check_plausible(depth, unit, raw_type=raw_type, reaches_maximum=reaches_maximum)
     if unit_mm is None:

@@ -72,7 +72,9 @@ class Camera:
             except (TypeError, ValueError, OverflowError):
                 size = 0
             if not 1 <= size <= 1_000_000 or size != getattr(self, name):
-                raise FrameError(f"camera {name} is {getattr(self, name)}; expected a whole number of pixels >= 1.")
+                raise FrameError(
+                    f"camera {name} is {str(getattr(self, name))[:60]}; expected a whole number of pixels >= 1."
+                )
             object.__setattr__(self, name, size)
         check_field_of_view(self.width, self.height, self.fx, self.fy)
         for name, count in (("distortion", 5), ("rotation", 9), ("translation_mm", 3)):
@@ -331,7 +333,7 @@ class Camera:
         except FrameError:
             raise
         except (TypeError, ValueError, OverflowError) as error:
-            raise FrameError(f"a camera entry is not a number or list of numbers: {error}.") from error
+            raise FrameError(f"a camera entry is not a number or list of numbers: {str(error)[:120]}.") from error
 
 
 @lru_cache(maxsize=8)

@@ -7,183 +7,30 @@ of processes may write different frames. Equal frames give equal bytes, whoever 
 
 from __future__ import annotations
 
-import json
-import multiprocessing.util
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import WriteBatch, make_output_folder
 from graspcut.frames.camera import Camera, CameraLike
+from graspcut.frames.dataset_writing import FORMAT as FORMAT
+from graspcut.frames.dataset_writing import VERSION, some, stems
+from graspcut.frames.dataset_writing import DatasetWriter as DatasetWriter
+from graspcut.frames.dataset_writing import raw_depth as raw_depth
 from graspcut.frames.errors import FrameError
 from graspcut.frames.folders import natural_order
 from graspcut.frames.frame import Frame, check_depth, check_unit
-from graspcut.frames.images import encode_image, read_colour, read_image, read_single_channel
-from graspcut.frames.json_files import JsonObject, json_bytes, read_json, write_json_atomically
+from graspcut.frames.images import read_colour, read_image, read_single_channel
+from graspcut.frames.json_files import JsonObject, read_json
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
 from graspcut.frames.opening import read_bytes
 from graspcut.frames.readers.headers import header_of_file
-from graspcut.labels import JOINT_NAMES, LABEL_NAMES
+from graspcut.labels import JOINT_NAMES
 
-FORMAT = "graspcut-dataset"
-VERSION = 1
-_FOLDERS = ("depth", "label", "instance", "part", "colour", "meta")
 # Names under which other people's plain folders hold colour registered to depth.
 _PLAIN_COLOUR_FOLDERS = ("colour", "color_on_depth")
-
-
-def raw_depth(depth_mm: NDArray[np.float32], unit_mm: float) -> NDArray[np.uint16]:
-    """Millimetres to whole steps of the unit, 0 = no data.
-
-    Raises:
-        FrameError: If a distance does not fit 16 bits in this unit.
-    """
-    steps: NDArray[np.float32] = np.rint(depth_mm / np.float32(unit_mm))
-    highest = float(steps.max())
-    if highest > 65535:
-        raise FrameError(
-            f"depth goes up to {float(depth_mm.max()):.0f} mm, which is {highest:.0f} steps of {unit_mm:g} mm; "
-            "expected at most 65535. Use a larger depth_unit_mm, or set pixels beyond the range to 0."
-        )
-    return steps.astype(np.uint16)
-
-
-class DatasetWriter:
-    """Writes a labelled dataset folder.
-
-    Args:
-        directory: Is made if missing. Frames already there are kept, so an interrupted run can go on.
-        depth_unit_mm: Millimetres per step of the depth files; distances are rounded to it.
-        description: What the data are and how they were made; plain values for JSON.
-        batched: For many frames in a row. Frames wait for the disk together: their files get their names a few seconds
-            later, or at `flush`, `finish` or the end of the process (see `atomic_writing.WriteBatch`).
-
-    Raises:
-        FrameError: If the unit is wrong, the description is no plain data, or the folder holds a dataset of another
-            unit.
-    """
-
-    def __init__(
-        self, directory: str | Path, *, depth_unit_mm: float, description: Mapping[str, Any], batched: bool = False
-    ) -> None:
-        self.directory = Path(directory)
-        self.depth_unit_mm = check_unit(depth_unit_mm)
-        self.description = dict(description)
-        try:
-            json.dumps(self.description, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            # Found now rather than after hours of writing, when dataset.json is made.
-            raise FrameError(
-                f"the description cannot be stored as JSON ({error}); expected plain numbers, texts, lists and "
-                "dictionaries."
-            ) from error
-        index_path = self.directory / "dataset.json"
-        if index_path.exists():
-            present = read_json(index_path).get("depth_unit_mm")
-            if present != self.depth_unit_mm:
-                raise FrameError(
-                    f"{self.directory} already is a dataset with a depth unit of {present} mm; {depth_unit_mm} mm "
-                    "came. Write to another folder, or delete that one."
-                )
-        for folder in _FOLDERS:
-            make_output_folder(self.directory / folder)
-        self._batch = WriteBatch()
-        self._is_batched = batched
-        self._written: set[int] = set()
-        # Worker processes end without saying so: their last frames get their names then. The interpreter's own end
-        # comes after its threads', hence both.
-        self._at_the_end = multiprocessing.util.Finalize(self, self._batch.flush, exitpriority=10)
-
-    def has(self, index: int) -> bool:
-        """Whether frame `index` is already written whole."""
-        return index in self._written or (self.directory / "meta" / f"{index:06d}.json").exists()
-
-    def flush(self) -> None:
-        """Waits until all frames written so far are on the disk under their names."""
-        self._batch.flush()
-
-    def write(
-        self,
-        index: int,
-        labelled: LabelledFrame,
-        *,
-        encoded: Mapping[str, bytes] | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Writes one frame; any order, and several processes may write different indices.
-
-        Args:
-            index: Its number.
-            labelled: The frame.
-            encoded: Whole PNG files of images ("depth", "colour") that were read from such files: copied, not encoded
-                again. They must hold what `labelled` holds, depth in steps of this dataset's unit.
-            extra: More entries for the frame's meta file, plain values for JSON.
-
-        Raises:
-            FrameError: If the frame does not fit the format.
-            OSError: If the disk is full or the folder cannot be written.
-        """
-        if index < 0:
-            raise FrameError(f"frame number {index} came; expected 0 or more.")
-        frame = labelled.frame
-        ready = encoded is not None and "depth" in encoded
-        images: dict[str, NDArray[Any] | None] = {
-            "depth": frame.depth_mm if ready else raw_depth(frame.depth_mm, self.depth_unit_mm),
-            "label": labelled.labels,
-            "instance": labelled.instances,
-            "part": labelled.parts,
-            "colour": frame.colour,
-        }
-        contents = []
-        for folder, image in images.items():
-            if image is not None:
-                path = self.directory / folder / f"{index:06d}.png"
-                data = (encoded or {}).get(folder) or encode_image(image, ".png", name=str(path))
-                contents.append((path, data))
-        meta = _meta(labelled) | dict(extra or {})
-        meta["files"] = [folder for folder, image in images.items() if image is not None]
-        # Last: a frame with a meta file is whole.
-        meta_path = self.directory / "meta" / f"{index:06d}.json"
-        self._batch.add(*contents, (meta_path, json_bytes(meta, one_line=True)))
-        self._written.add(index)
-        if not self._is_batched:
-            self.flush()
-
-    def finish(self, count: int, absent: Sequence[int] = ()) -> None:
-        """Checks that frames 0..count-1 are all there and writes `dataset.json`.
-
-        Args:
-            count: One more than the last frame's number.
-            absent: Numbers below it that have no frame, because their source was damaged.
-
-        Raises:
-            FrameError: If frames are missing, or later ones are present.
-        """
-        self.flush()
-        present = {int(name) for name in _stems(self.directory / "meta", ".json") if name.isdigit()}
-        missing = sorted(set(range(count)) - present - set(absent))
-        extra = sorted(index for index in present if index >= count or index in set(absent))
-        if missing or extra:
-            raise FrameError(
-                f"{self.directory} cannot be finished with {count} frames: {_some(missing)} missing, {_some(extra)} "
-                "too many. Write the missing ones, or give the right count."
-            )
-        entries = {
-            "format": FORMAT,
-            "version": VERSION,
-            "count": count,
-            "depth_unit_mm": self.depth_unit_mm,
-            "label_names": list(LABEL_NAMES),
-            "joint_names": list(JOINT_NAMES),
-            "description": self.description,
-        }
-        if absent:
-            entries["absent"] = sorted(absent)
-        write_json_atomically(self.directory / "dataset.json", entries)
 
 
 class DatasetReader(Sequence[LabelledFrame]):
@@ -225,7 +72,7 @@ class DatasetReader(Sequence[LabelledFrame]):
                 f"{index.place} has format {index.shown('format')} version {index.shown('version')}; "
                 f"expected {FORMAT!r} version {VERSION}. Make the dataset again with this version of GraspCut."
             )
-        unit = check_unit(index.number("depth_unit_mm"))
+        unit = index.number("depth_unit_mm", above=0)
         if depth_unit_mm is not None and abs(depth_unit_mm - unit) > 1e-6 * unit:
             raise FrameError(
                 f"{self.directory} states a depth unit of {unit:g} mm, but {depth_unit_mm:g} mm came. Leave the unit "
@@ -234,7 +81,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         count = index.whole("count")
         absent = {number for number in index.array("absent", []) if isinstance(number, int)}
         # Before the names are listed: a damaged count may be any number.
-        present = len(_stems(self.directory / "depth", ".png")) + len(absent)
+        present = len(stems(self.directory / "depth", ".png")) + len(absent)
         if count > present:
             raise FrameError(
                 f"{index.place} counts {count} frames, and {self.directory / 'depth'} has {present} files; expected "
@@ -262,7 +109,7 @@ class DatasetReader(Sequence[LabelledFrame]):
                 f"{self.directory} does not state its depth unit; expected millimetres per step. Give depth_unit_mm "
                 "(command line: --depth-unit-mm): 1 for millimetres, 0.1249866 for an SR300."
             )
-        names = sorted(_stems(self.directory / "depth", ".png"), key=natural_order)
+        names = sorted(stems(self.directory / "depth", ".png"), key=natural_order)
         if not names:
             raise FrameError(f"{self.directory}/depth has no PNG files; expected 16-bit depth images.")
         self._require(names, "label", ".png")
@@ -273,10 +120,10 @@ class DatasetReader(Sequence[LabelledFrame]):
         return names
 
     def _require(self, names: list[str], folder: str, suffix: str) -> None:
-        missing = sorted(set(names) - _stems(self.directory / folder, suffix))
+        missing = sorted(set(names) - stems(self.directory / folder, suffix))
         if missing:
             raise FrameError(
-                f"{self.directory}/{folder} lacks {_some(missing)} of {len(names)} files; expected one for every "
+                f"{self.directory}/{folder} lacks {some(missing)} of {len(names)} files; expected one for every "
                 "frame. Copy the folder again whole, or make the dataset again."
             )
 
@@ -440,7 +287,7 @@ def is_unfinished(directory: Path) -> bool:
     """Whether a folder has frames of `DatasetWriter` and no dataset.json; other programs have a folder meta/, too."""
     if (directory / "dataset.json").exists() or not (directory / "meta").is_dir():
         return False
-    return any(name.isdigit() and len(name) >= 6 for name in _stems(directory / "meta", ".json"))
+    return any(name.isdigit() and len(name) >= 6 for name in stems(directory / "meta", ".json"))
 
 
 def open_dataset(
@@ -473,20 +320,6 @@ def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:
         raise FrameError(f"{path}: {error}") from error
 
 
-def _meta(labelled: LabelledFrame) -> dict[str, Any]:
-    frame = labelled.frame
-    return {
-        "name": frame.name,
-        "timestamp_s": frame.timestamp_s,
-        "camera": frame.camera.to_dict() if frame.camera else None,
-        "colour_camera": frame.colour_camera.to_dict() if frame.colour_camera else None,
-        "instances": [{"id": entry.id, "label": entry.label, "name": entry.name} for entry in labelled.instance_table],
-        # str() of a float32 is the shortest text that reads back exactly.
-        "joints_mm": [[[float(str(value)) for value in point] for point in hand] for hand in labelled.joints_mm],
-        "joints_visible": labelled.joints_visible.astype(int).tolist(),
-    }
-
-
 def _camera_of(meta: JsonObject, name: str) -> Camera | None:
     value = meta.get(name, None)
     if value is None:
@@ -503,23 +336,3 @@ def _table(meta: JsonObject, name: str, dtype: Any, shape: tuple[int, ...]) -> N
         return np.array(meta.array(name), dtype=dtype).reshape(shape)
     except (TypeError, ValueError, OverflowError) as error:
         raise meta.wrong(name, f"numbers of shape {shape}") from error
-
-
-def _stems(folder: Path, suffix: str) -> set[str]:
-    """Names without ending of the files of one folder; temporary files start with a dot and are left out."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:
-        return {
-            entry.name[: -len(suffix)]
-            for entry in entries
-            if entry.name.endswith(suffix) and not entry.name.startswith(".")
-        }
-
-
-def _some(values: Sequence[Any]) -> str:
-    """ "3 (000001, 000002, 000007)", shortened past five."""
-    if not values:
-        return "none"
-    shown = ", ".join(str(value) for value in values[:5])
-    return f"{len(values)} ({shown}{', ...' if len(values) > 5 else ''})"

@@ -26,6 +26,9 @@ def open_regular(path: str | Path, *, what: str = "file") -> BinaryIO:
         FrameError: If it does not exist, is a folder, device, pipe or socket, or cannot be read.
     """
     try:
+        # Looked at before it is opened, since opening alone does something to some devices, and after, since it may
+        # have been replaced in between.
+        _refuse_special(os.stat(path).st_mode, path, what)
         # Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError as error:
@@ -35,15 +38,23 @@ def open_regular(path: str | Path, *, what: str = "file") -> BinaryIO:
                 "or remove the link."
             ) from error
         raise FrameError(f"{path} does not exist; expected a {what}. Check the path.") from error
+    except FrameError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FrameError(f"{path} cannot be read ({reason}); expected a readable {what}.") from error
-    kind = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(kind):
+    try:
+        _refuse_special(os.fstat(descriptor).st_mode, path, what)
+    except FrameError:
         os.close(descriptor)
-        came = "a folder" if stat.S_ISDIR(kind) else "a device, pipe or socket"
-        raise FrameError(f"{path} cannot be read: it is {came}; expected a regular {what}.")
+        raise
     return os.fdopen(descriptor, "rb")
+
+
+def _refuse_special(mode: int, path: str | Path, what: str) -> None:
+    if not stat.S_ISREG(mode):
+        came = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+        raise FrameError(f"{path} cannot be read: it is {came}; expected a regular {what}.")
 
 
 def read_bytes(path: str | Path, *, what: str = "image file", most: int = MOST_FILE_BYTES) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.images import write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.instances.coco import CocoDetection, CocoGroundTruth, CocoObject, CocoResults, overlaps_of
 from graspcut.instances.metrics import (
     IOU_THRESHOLDS,

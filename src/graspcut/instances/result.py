@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.draw import depth_to_colour
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes, write_bytes_atomically
+from graspcut.frames.opening import read_bytes
 from graspcut.instances.coco import result_entry
 
 LEAST_SCORE = 0.5

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import write_bytes_atomically
 from graspcut.matting.images import image_files, read_alpha, read_grey_trimap
 from graspcut.matting.metrics import UNKNOWN_TRIMAP, ConnectivityRule, GradientMode, MattingScores, matting_scores
 

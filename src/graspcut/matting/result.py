@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import encode_image, write_bytes_atomically
+from graspcut.frames.images import encode_image
 from graspcut.matting.foreground import estimate_foreground
 from graspcut.matting.images import encode_rgba, to_bytes
 

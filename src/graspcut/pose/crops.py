@@ -21,8 +21,8 @@ from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_bytes
 from graspcut.frames.labelled import LabelledFrame
+from graspcut.frames.opening import read_bytes
 from graspcut.labels import FOREARM_PART, JOINT_NAMES
 from graspcut.pose.preprocessing import CUBE_MM, CropGeometry, crop_cube, crop_labels, middle_of, warp_nearest
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.frames.images import read_bytes, read_image
+from graspcut.frames.images import read_image
+from graspcut.frames.opening import read_bytes
 from graspcut.pose.anatomy import NYU_JOINT_NAMES, NYU_JOINTS
 from graspcut.pose.evaluation import CAMERAS
 from graspcut.pose.metrics import joints_from_uvd

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes
+from graspcut.frames.opening import read_bytes
 from graspcut.labels import JOINT_NAMES
 
 COLUMNS = ("frame", "hand", "handedness", "joint", "x_mm", "y_mm", "z_mm", "confidence", "visible")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes
+from graspcut.frames.opening import read_bytes
 from graspcut.pose import patch_kernels as kernels
 from graspcut.pose.anatomy import PARTS
 from graspcut.pose.patch_kernels import MARGIN, PATCH

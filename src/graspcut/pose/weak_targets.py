@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.errors import FrameError
-from graspcut.frames.images import read_bytes
+from graspcut.frames.opening import read_bytes
 from graspcut.pose.anatomy import JOINTS, NYU_JOINT_PARTS, PARTS, part_anchors
 from graspcut.pose.patches import PatchDictionary, restore
 from graspcut.pose.weak_supervision import Quality, compare_quality

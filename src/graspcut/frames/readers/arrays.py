@@ -123,8 +123,8 @@ class ArrayFile:
             except Exception as error:
                 # zipfile and zlib raise half a dozen kinds for damaged files.
                 raise FrameError(
-                    f"{self.path} cannot be read as a numpy file ({error}); expected a whole .npz file of plain "
-                    "numbers. Save it again with numpy.savez."
+                    f"{self.path} cannot be read as a numpy file ({str(error)[:120]!r}); expected a whole .npz file of "
+                    "plain numbers. Save it again with numpy.savez."
                 ) from error
 
     def _from_archive(self, archive: zipfile.ZipFile, file: BinaryIO) -> NDArray[Any]:

@@ -23,7 +23,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import check_depth
-from graspcut.frames.json_files import JsonObject, write_json_atomically
+from graspcut.frames.json_files import JsonObject, parse_json, write_json_atomically
 from graspcut.frames.labelled import check_labels
 from graspcut.frames.opening import open_regular
 from graspcut.frames.readers.decoding import decode_image
@@ -166,8 +166,10 @@ class ShardReader:
 
     def camera(self, index: int) -> Camera | None:
         """The depth camera of a frame, or None if unknown."""
-        meta = json.loads(self._content(index, (2,))[0] or b"{}")
-        return Camera.from_dict(meta["camera"]) if meta.get("camera") else None
+        place = f"{self._path(index)}, frame {index}"
+        meta = JsonObject(parse_json(self._content(index, (2,))[0] or b"{}", place), place)
+        camera = meta.get("camera", None)
+        return Camera.from_dict(camera) if camera else None
 
     def _path(self, index: int) -> Path:
         return self.directory / self.shards[int(self._frames[index, 0])]

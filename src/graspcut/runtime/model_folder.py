@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from graspcut.frames.errors import FrameError
+from graspcut.frames.json_files import read_json_value
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -146,9 +149,9 @@ def load_model_config(name_or_dir: str | Path) -> dict[str, Any]:
     """
     path = find_model_folder(name_or_dir) / CONFIG_NAME
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} is not valid JSON ({error}); export the model again") from error
+        config = read_json_value(path)
+    except FrameError as error:
+        raise ModelFolderError(f"{path} is not valid JSON of a model: {error} Or export the model again") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT_VERSION:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
         raise ModelFolderError(

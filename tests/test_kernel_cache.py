@@ -41,9 +41,10 @@ def test_what_a_file_imports_is_part_of_its_digest(monkeypatch: pytest.MonkeyPat
 
 
 SCRIPT = """
-import sys
+import sys, tempfile
 from pathlib import Path
 from graspcut import kernel_cache
+tempfile.tempdir = sys.argv[1] + "/temporary"
 kernel_cache._ROOT = Path(sys.argv[1])
 from graspcut.synth.kernels.compiling import loop
 import numpy as np

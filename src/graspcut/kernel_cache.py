@@ -81,16 +81,21 @@ def _folder_of(path: str) -> Path | None:
 
 @functools.cache
 def _base_folder() -> Path | None:
-    """The first folder that can be written: the one named by NUMBA_CACHE_DIR, beside the package, the user's."""
+    """The first folder that can be written: the one named by NUMBA_CACHE_DIR, beside the package, the user's, the
+    system's for temporary files."""
     candidates = [_ROOT / "__pycache__" / "kernels"]
     config: Any = numba.config
     if config.CACHE_DIR:
         candidates = [Path(config.CACHE_DIR) / f"{_PACKAGE}_kernels"]
     with contextlib.suppress(RuntimeError):
         candidates.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _PACKAGE / "kernels")
+    if hasattr(os, "getuid"):
+        candidates.append(Path(tempfile.gettempdir()) / f"{_PACKAGE}-kernels-{os.getuid()}")
     for folder in candidates:
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_ours_alone(folder):
+                continue
             tempfile.TemporaryFile(dir=folder).close()
             _remove_unused(folder)
             return folder
@@ -101,6 +106,13 @@ def _base_folder() -> Path | None:
             file=sys.stderr,
         )
     return None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Whether nobody else could have put code there: what lies in it will be run."""
+    status = folder.lstat()
+    is_theirs = hasattr(os, "getuid") and status.st_uid != os.getuid() and os.getuid() != 0
+    return not (is_theirs or folder.is_symlink() or status.st_mode & 0o002)
 
 
 def _remove_unused(folder: Path) -> None:

@@ -76,7 +76,11 @@ def _folder_of(path: str) -> Path | None:
     base = _base_folder()
     if base is None:
         return None
-    return base / f"{Path(path).stem}-{sources_digest(path)}"
+    folder = base / f"{Path(path).stem}-{sources_digest(path)}"
+    with contextlib.suppress(OSError):
+        # In use: not to be removed.
+        os.utime(folder)
+    return folder
 
 
 @functools.cache

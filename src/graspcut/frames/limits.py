@@ -16,7 +16,7 @@ from graspcut.frames.errors import FrameError
 DEFAULT_MEGAPIXELS: Final = 32.0
 ENVIRONMENT_VARIABLE: Final = "GRASPCUT_MAX_MEGAPIXELS"
 MOST_FILE_BYTES: Final = 1 << 30
-MOST_JSON_BYTES: Final = 64 << 20
+MOST_JSON_BYTES: Final = 256 << 20
 # Frames of one file: an hour at 90 frames a second.
 MOST_FRAMES_IN_A_FILE: Final = 1_000_000
 

@@ -131,7 +131,7 @@ def run_over_frames(
     with folder_lock(folder):
         summary, stale = open_summary(folder, job, found)
         for parent in {(folder / path).parent for path in job.outputs("name")}:
-            parent.mkdir(parents=True, exist_ok=True)
+            make_output_folder(parent)
         outcomes: list[_Outcome] = []
 
         def collect(outcome: _Outcome) -> None:

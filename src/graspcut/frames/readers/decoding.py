@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
+import threading
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -57,7 +56,7 @@ def decode_image(data: bytes, name: str) -> NDArray[Any]:
 
 def _decode(data: bytes, header: PictureHeader, name: str) -> NDArray[Any]:
     try:
-        with _quiet():
+        with _quiet:
             image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise FrameError(f"{name} cannot be decoded ({error.err}); expected a {_EXPECTED} image.") from error
@@ -71,15 +70,30 @@ def _decode(data: bytes, header: PictureHeader, name: str) -> NDArray[Any]:
     return np.asarray(image)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """OpenCV prints several lines of its own about damaged files; ours says what matters."""
-    logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
+class _Quiet:
+    """OpenCV prints several lines of its own about damaged files; ours says what matters. Its level of logging is one
+    for all threads, so the first to enter lowers it and the last to leave gives it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cv2.utils.logging.setLogLevel(self._before)
+
+
+_quiet = _Quiet()
 
 
 def decode_numbers(data: bytes, name: str) -> NDArray[Any]:

@@ -34,11 +34,12 @@ _HOW: Final = {
     ".mat": "a MATLAB file: d = scipy.io.loadmat({name!r}) (version 7.3: h5py.File), then "
     "numpy.save('depth.npy', d['depth'])",
     ".h5": "an HDF5 file: f = h5py.File({name!r}), then numpy.save('depth.npy', f['depth'][...])",
-    ".bag": "a recording of RealSense or ROS. RealSense: rs-convert -i {name} -p depth/ writes PNG; ROS: python with "
-    "rosbags.highlevel.AnyReader, then cv2.imwrite of each depth message as 16-bit PNG",
-    ".db3": "a ROS 2 bag: read its folder with rosbags.highlevel.AnyReader and write each depth message as 16-bit PNG",
-    ".mkv": "a Matroska video; an Azure Kinect's depth is its second track: "
-    "ffmpeg -i {name} -map 0:1 -pix_fmt gray16be -vsync 0 depth/%06d.png",
+    ".bag": "a recording of RealSense or ROS: graspcut import {name} --out my-recording, or for RealSense "
+    "rs-convert -i {name} -p depth/ which writes PNG",
+    ".db3": "a ROS 2 bag: graspcut import {name} --out my-recording",
+    ".mkv": "a Matroska video: graspcut import {name} --out my-recording reads an Azure Kinect's, whose depth is the "
+    "second track (ffmpeg -i {name} -map 0:1 -pix_fmt gray16be -vsync 0 depth/%06d.png)",
+    ".r3d": "a recording of Record3D: graspcut import {name} --out my-recording",
     ".oni": "an OpenNI recording: NiViewer or the openni Python package play it; write each depth frame as 16-bit PNG",
     ".svo": "a ZED recording: ZED_SVO_Export {name} out/ 4 writes 16-bit depth PNG",
     ".klg": "an ElasticFusion log: unpack each frame with zlib and numpy.frombuffer(.., numpy.uint16)",

@@ -53,6 +53,8 @@ def depth_files(folder: Path) -> DepthFiles:
         ({"10__png": DEPTH, "9__png": DEPTH, "1__png": DEPTH}, ["1", "9", "10"], ""),
         ({"x__png": DEPTH, "x__pgm": DEPTH}, ["x.pgm", "x"], ""),
         ({"x__png": DEPTH, "notes__txt": b"1"}, ["x"], ""),
+        ({"depth16_1__png": DEPTH, "depth8_1__png": GREY}, ["depth16_1"], "1 8-bit picture"),
+        ({"hand_pose_depth_1__png": DEPTH}, ["hand_pose_depth_1"], ""),
     ],
 )
 def test_depth_is_told_from_the_rest(tmp_path: Path, files: dict[str, Any], names: list[str], left_out: str) -> None:
@@ -128,6 +130,13 @@ def test_names_of_any_legal_length(tmp_path: Path) -> None:
     names = [entry.name for entry in find_frames([tmp_path, tmp_path / ("a" * 251 + ".png")], depth_unit_mm=1)]
     assert len(set(names)) == 3
     assert all(len(os.fsencode(f"{name}.png")) <= 255 for name in names)
+
+
+def test_infrared_alone_is_not_depth(tmp_path: Path) -> None:
+    fill(tmp_path, IR_0001__png=DEPTH, IR_0002__png=DEPTH)
+    with pytest.raises(FrameError, match=r"holds no depth images.*2 infrared or other pictures.*give the files"):
+        open_source(tmp_path, depth_unit_mm=1)
+    assert len(find_frames(sorted(tmp_path.iterdir()), depth_unit_mm=1)) == 2
 
 
 def test_several_folders_of_depth_are_named(tmp_path: Path) -> None:

@@ -29,12 +29,15 @@ _COLOUR_SUFFIXES: Final = (".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
 _COLOUR_WORDS: Final = ("colour", "color", "rgb")
 # Folders beside depth/ whose files of the same name are colour registered to it.
 _COLOUR_FOLDERS: Final = ("colour", "color_on_depth", "color", "rgb")
-_NOT_DEPTH_WORDS: Final = frozenset(
-    {"ir", "infrared", "infra", "amplitude", "amp", "intensity", "confidence", "conf", "gray", "grey", "mono"}
-    | {"mask", "masks", "label", "labels", "seg", "segmentation", "normal", "normals", "albedo", "flow", "pose"}
+# Words that make a file something else even where its name says depth, such as depth_0_viz.png, and those that do so
+# elsewhere.
+_BESIDE_DEPTH_WORDS: Final = frozenset(
+    {"ir", "infrared", "infra", "amplitude", "amp", "intensity", "confidence", "conf", "uncertainty", "mask", "masks"}
     | {"viz", "vis", "visual", "visualization", "visualisation", "preview", "thumb", "thumbnail", "overlay", "jet"}
-    | {"colormap", "cmap", "heat", "heatmap", "colored", "coloured", "colorized", "colourised", "uncertainty"}
-    | {"disparity", "disp"}
+    | {"colormap", "cmap", "heat", "heatmap", "colored", "coloured", "colorized", "colourised", "normal", "normals"}
+)
+_NOT_DEPTH_WORDS: Final = _BESIDE_DEPTH_WORDS | frozenset(
+    {"gray", "grey", "mono", "label", "labels", "seg", "segmentation", "albedo", "flow", "pose", "disparity", "disp"}
 )
 _COLOUR_NAME_WORDS: Final = frozenset(_COLOUR_WORDS)
 _CAMERA_SHAPES: Final = ((3, 3), (3, 4), (4, 4))
@@ -195,14 +198,18 @@ def _chosen(contents: dict[Path, Content]) -> list[Path]:
             # A single 8-bit picture in the middle of a numbered sequence is a frame that went wrong, no preview.
             patterns = {_pattern(path) for path in usable}
             others = [path for path in group if path not in usable and _belongs(path, contents[path], patterns)]
-            wrong = set(others if 2 * len(others) <= max(2, len(usable)) else [])
+            wrong = set(others if 2 * len(others) <= len(usable) else [])
             return [path for path in group if path in usable or path in wrong]
     for group in (named, candidates):
         packed = [path for path in group if contents[path] is Content.COLOUR]
         if packed and _holds_packed_depth(packed[0]):
             return packed
-    # Nothing here is depth: each file says why when it is read.
-    return named or candidates
+    # Nothing here is depth: each picture says why when it is read. Infrared of 16 bits would not say so.
+    return [
+        path
+        for path in named or candidates
+        if contents[path] in (Content.COLOUR, Content.GREY) or not _is_something_else(path)
+    ]
 
 
 def _pattern(path: Path) -> str:
@@ -215,8 +222,10 @@ def _belongs(path: Path, content: Content, patterns: set[str]) -> bool:
 
 def _is_something_else(path: Path) -> bool:
     words = _words(path.stem)
+    if "depth" in path.stem.lower():
+        return bool(words & _BESIDE_DEPTH_WORDS)
     # "depth_to_color_0.png" is depth; "color_0.png" of 16 bits is not.
-    return bool(words & _NOT_DEPTH_WORDS) or ("depth" not in path.stem.lower() and bool(words & _COLOUR_NAME_WORDS))
+    return bool(words & (_NOT_DEPTH_WORDS | _COLOUR_NAME_WORDS))
 
 
 def _words(name: str) -> set[str]:

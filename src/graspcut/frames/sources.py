@@ -258,7 +258,7 @@ def _open_folder(folder: Path, depth_unit_mm: float | None, camera: CameraLike |
     if is_ours(folder / "dataset.json", DATASET_FORMAT) or is_unfinished(folder):
         return DatasetFrames(DatasetReader(folder, depth_unit_mm=depth_unit_mm, camera=camera))
     found = choose_frames(folder)
-    if not any(content_of(path) is Content.DEPTH for path in found.files[:1]):
+    if not any(content_of(path) is Content.DEPTH for path in found.files[:50]):
         below = depth_folder_below(folder)
         if below is not None:
             inner = choose_frames(below)
@@ -267,9 +267,11 @@ def _open_folder(folder: Path, depth_unit_mm: float | None, camera: CameraLike |
                 colours = [own or other for own, other in zip(inner.colours, beside, strict=True)]
                 return DepthFiles(inner.files, colours, depth_unit_mm, camera, inner.left_out)
     if not found.files:
+        hint = f" What is there was {found.left_out}; if it is depth, give the files themselves."
         raise FrameError(
             f"{folder} holds no depth images; expected {', '.join(DEPTH_SUFFIXES)} files, a recording (recording.json) "
             "or a dataset (dataset.json). Check the path; folders inside folders are not searched, except depth/."
+            + (hint if found.left_out else "")
         )
     return DepthFiles(found.files, found.colours, depth_unit_mm, camera, found.left_out)
 

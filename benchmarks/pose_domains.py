@@ -92,6 +92,21 @@ def render_set(domain: str, test: bool, count: int, workers: int) -> HandCrops:
     return HandCrops.join(parts)
 
 
+def split_any_view(folder: Path) -> None:
+    """The shipped set as two domains of any view: clean and SR300 sensors with smaller hands, a "
+    "Kinect with larger ones."""
+    crops = HandCrops.load(folder / "shipped-train.npz")
+    # Every thousandth hand begins a part with the next sensor, of which the second is the Kinect.
+    kinect = np.arange(len(crops)) // 1000 % 4 == 1
+    size = np.linalg.norm(crops.joints_mm[:, 9] - crops.joints_mm[:, 0], axis=1) / 92.0
+    rng = np.random.default_rng(0)
+    chosen = {"source": np.flatnonzero(~kinect & (size < 1.02)), "target": np.flatnonzero(kinect & (size >= 1.0))}
+    for domain, held in (("source", 500), ("target", 400)):
+        order = rng.permutation(chosen[domain])
+        crops.subset(order[:held]).save(folder / f"any-view-{domain}-test.npz")
+        crops.subset(order[held:]).save(folder / f"any-view-{domain}-train.npz")
+
+
 def main() -> None:
     """Render all sets that are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,6 +130,7 @@ def main() -> None:
             crops = render_set(domain, test, max(1, int(count * arguments.scale)), arguments.workers)
             crops.save(path, {"domain": domain, "test": test, "count": len(crops)})
         print(path, len(HandCrops.load(path)), flush=True)
+    split_any_view(arguments.out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graspcut.catalogue import method_of_model
 from graspcut.pose.crops import HandCrops, View, render_crops
 from graspcut.pose.data import ALL_VIEWS, UPRIGHT_VIEWS, CropTarget, PoseBatch, arrays_of, mirrored_where
 from graspcut.pose.training import (
@@ -24,13 +25,14 @@ from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.scene import SceneConfig
 from graspcut.train.trainer import RunConfig
 
+HANDS = 12
 SCENE = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.7, two_hands=0.0, background_none=1.0)
 
 
 @pytest.fixture(scope="session")
 def crops() -> HandCrops:
     config = SynthConfig(sensor="ideal", colour=False, window=(200, 200), scene=SCENE, cut_background=0.0)
-    return render_crops(FrameGenerator(config, seed=5).__getitem__, 24)
+    return render_crops(FrameGenerator(config, seed=5).__getitem__, HANDS)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +69,7 @@ def test_mirror_image_of_a_view(crops: HandCrops) -> None:
     assert (mirrored.parts[:, ::-1] == plain.parts).mean() > 0.97 and mirrored.right != plain.right
     batch = CropTarget(UPRIGHT_VIEWS, fixed=True)(arrays_of(crops), np.random.default_rng(0))
     assert batch.right.all() and batch.parts.max() <= 20
-    twice = mirrored_where(mirrored_where(batch, np.ones(24, bool)), np.ones(24, bool))
+    twice = mirrored_where(mirrored_where(batch, np.ones(HANDS, bool)), np.ones(HANDS, bool))
     np.testing.assert_array_equal(twice.crop, batch.crop)
     np.testing.assert_array_equal(twice.joints, batch.joints)
 
@@ -77,12 +79,14 @@ def test_views_depend_on_the_generator_alone(crops: HandCrops) -> None:
     first, again, other = (target(arrays_of(crops), np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.crop, again.crop)
     assert (first.crop != other.crop).any()
-    assert isinstance(first, PoseBatch) and first.crop.shape == (24, 48, 48)
+    assert isinstance(first, PoseBatch) and first.crop.shape == (HANDS, 48, 48)
 
 
-def test_recipes(crop_file: Path, tmp_path: Path) -> None:
+def test_recipes(crops: HandCrops, crop_file: Path, tmp_path: Path) -> None:
     """Parts, stopped and continued; joints with its masks; weak supervision with its report."""
-    small: dict[str, Any] = {"crops": (crop_file,), "validation": crop_file, "workers": 0, "upright": True}
+    held = tmp_path / "held.npz"
+    crops.subset(slice(0, 3)).save(held)
+    small: dict[str, Any] = {"crops": (crop_file,), "validation": held, "workers": 0, "upright": True}
     parts = PartsTraining(steps=6, batch_size=2, **small)
     stopped = train_parts(parts, run(tmp_path / "parts", stop_after_steps=3))
     assert not stopped.finished and stopped.steps == 3
@@ -109,14 +113,20 @@ def test_recipes(crop_file: Path, tmp_path: Path) -> None:
     assert result.finished and 0 < result.metrics["val/mean_3d_mm"] < 200
     assert {"val/visible_3d_mm", "val/handedness", "val/visibility", "val/mean_2d_mm"} <= set(result.metrics)
 
+    locator = JointsTraining(network="locator", steps=2, batch_size=12, hidden=4, views_per_hand=1, **small)
+    located = train_joints(locator, run(tmp_path / "locator"))
+    assert located.model_folder is not None
+    assert method_of_model(located.model_folder).task == "pose-locator"
+    assert method_of_model(finished.model_folder).task == "pose-parts"
+
     weak = WeakTraining(
         parts=str(finished.model_folder), target=(crop_file,), steps=3, batch_size=2, dictionary_share=0.5,
         threads_of_search=1, **small,
     )  # fmt: skip
     assert train_weakly(weak, run(tmp_path / "weak")).finished
     report = json.loads((tmp_path / "weak" / "weak.json").read_text())
-    assert report["hands"] == 24 and 0 <= report["rejected_share"] <= 1
-    assert report["accepted"] == round(24 * (1 - report["rejected_share"]))
+    assert report["hands"] == HANDS and 0 <= report["rejected_share"] <= 1
+    assert report["accepted"] == round(HANDS * (1 - report["rejected_share"]))
     with pytest.raises(ValueError, match="no --target"):
         train_weakly(WeakTraining(**small), run(tmp_path / "none"))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from graspcut.cli import UsageError
 from graspcut.cli.options import Backend
 
 
@@ -45,13 +46,25 @@ def pose(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
-    from graspcut.pose.predictor import PoseEstimator, PoseModels
+    from graspcut.pose.predictor import (
+        DEFAULT_JOINTS,
+        DEFAULT_LOCATOR,
+        DEFAULT_PARTS,
+        PoseEstimator,
+        PoseModels,
+        models_are_shipped,
+    )
     from graspcut.pose.smoothing import OneEuroConfig
     from graspcut.runtime.folder_run import SUMMARY_NAME
     from graspcut.runtime.opening import OpenOptions
     from graspcut.scene.hand_pose import TABLE_NAME, HandPosePipeline, pose_folder
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
+    if {parts, joints, locator} & {DEFAULT_PARTS, DEFAULT_JOINTS, DEFAULT_LOCATOR} and not models_are_shipped():
+        raise UsageError(
+            "this version brings no weights of hand pose; give --parts and --joints (and --locator, or --locator '') "
+            "as model folders, which graspcut train pose-parts and graspcut train pose-joints make: docs/hand-pose.md"
+        )
     calls = threads or usable_cores()
     name = segmentation or DEFAULT_MODEL
     segmenter = Segmenter.open(OpenOptions(name, device, backend, "auto", threads, parallel_calls=calls))

@@ -19,12 +19,13 @@ from graspcut.pose.metrics import PartCounts, part_counts
 from graspcut.pose.models import build_model, model_config
 from graspcut.pose.models.local_contrast import LocalContrast
 from graspcut.pose.models.part_network import PartNetwork
-from graspcut.pose.preprocessing import CROP_PX, CUBE_MM
+from graspcut.pose.preprocessing import CROP_PX, CUBE_MM, LOCATOR_CUBE_MM
 from graspcut.train.optimisation import Optimisation
 from graspcut.train.task import BaseTask
 
 PARTS_TASK = "pose-parts"
 JOINTS_TASK = "pose-joints"
+LOCATOR_TASK = "pose-locator"
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,24 @@ class JointsTask(BaseTask[PoseBatch, JointsConfig]):
                 "crop": "float32 (B,48,48), depth from -1 to 1 through the cube, 1 background",
                 "parts": "uint8 (B,48,48), 1..20 parts of the hand",
             },
+        }
+
+
+class LocatorTask(JointsTask):
+    """The small network that finds the hand in a mask with a forearm; errors are in mm of its own, wider cube."""
+
+    task_name: ClassVar[str] = LOCATOR_TASK
+
+    def counts(self, batch: PoseBatch) -> dict[str, Tensor]:
+        """See `JointsTask`."""
+        scale = LOCATOR_CUBE_MM / CUBE_MM
+        return {name: value * scale if name.endswith("_mm") else value for name, value in super().counts(batch).items()}
+
+    def interface(self) -> dict[str, Any]:
+        """See `BaseTask`."""
+        return {
+            "crop": {"cube_mm": LOCATOR_CUBE_MM, "size_px": CROP_PX},
+            "input": {"crop": "float32 (B,48,48), depth from -1 to 1 through the cube, 1 background"},
         }
 
 

@@ -20,7 +20,7 @@ from graspcut.pose.data import LOCATOR_VIEWS, PoseBatch, kept_target, parts_view
 from graspcut.pose.models import build_model
 from graspcut.pose.models.part_network import PartNetwork
 from graspcut.pose.patches import PatchDictionary, SearchConfig
-from graspcut.pose.task import JointsConfig, JointsTask, PartsConfig, PartsTask
+from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask, PartsConfig, PartsTask
 from graspcut.pose.training_data import (
     HandData,
     dictionary_images,
@@ -163,7 +163,8 @@ def train_joints(training: JointsTraining, run: RunConfig) -> RunResult:
     network, model = _joint_network(training)
     held = kept_target(checked, np.random.default_rng(0))
     data = TrainingData([view], [validation_of(held, 64)], seed=training.data_seed, workers=training.workers)
-    return run_training(JointsTask(network, config, model), data, run)
+    task = LocatorTask if training.network == "locator" else JointsTask
+    return run_training(task(network, config, model), data, run)
 
 
 def _joint_network(training: JointsTraining) -> tuple[dict[str, Any], torch.nn.Module | None]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import read_single_channel
 from graspcut.frames.inspection import inspect_frames
@@ -163,6 +164,17 @@ def test_depth_packed_into_8_bit_channels(tmp_path: Path, high: int, low: int) -
     with_alpha = np.dstack([picture, np.full((HEIGHT, WIDTH), 255, np.uint8)])
     np.save(tmp_path / "a.npy", with_alpha)
     assert np.array_equal(only_frame(tmp_path / "a.npy").depth_mm, scene())
+
+
+def test_packed_depth_of_a_plain_labelled_folder(tmp_path: Path) -> None:
+    for folder in ("depth", "label"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(
+        str(tmp_path / "depth" / "0.png"), np.dstack([scene() & 255, scene() >> 8, scene() * 0]).astype(np.uint8)
+    )
+    cv2.imwrite(str(tmp_path / "label" / "0.png"), (scene() > 0).astype(np.uint8))
+    depth, _ = DatasetReader(tmp_path, depth_unit_mm=1).read_depth_and_labels(0)
+    assert np.array_equal(depth, scene())
 
 
 def test_real_depth_packed_into_channels(real_data: Path) -> None:

@@ -26,6 +26,7 @@ from graspcut.frames.images import read_colour, read_image, read_single_channel
 from graspcut.frames.json_files import JsonObject, read_json
 from graspcut.frames.labelled import Instance, LabelledFrame, check_labels
 from graspcut.frames.opening import read_bytes
+from graspcut.frames.readers.channels import one_channel
 from graspcut.frames.readers.headers import header_of_file
 from graspcut.labels import JOINT_NAMES
 
@@ -313,7 +314,8 @@ def open_dataset(
 
 def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:
     """Reads a depth image file, (H, W) float32 mm; see `check_depth`. Errors name the file."""
-    image = read_image(path)
+    # NYU and HO-3D pack their depth into the channels of a colour picture.
+    image, _ = one_channel(read_image(path))
     try:
         return check_depth(image, unit_mm)
     except FrameError as error:

@@ -24,6 +24,7 @@ from graspcut.instances.proposing import ProposalConfig
 from graspcut.instances.result import InstanceProposals, distinct_instances, draw_instances, instance_colours
 from graspcut.instances.scoring import score_windows
 from graspcut.runtime import export
+from graspcut.runtime.model_folder import find_model_folder
 from tests.instances.mini_proposer import mini_network, save_mini_folder, scene_mm
 
 
@@ -142,3 +143,19 @@ def test_things_without_depth_are_nothing() -> None:
     colours = instance_colours()
     assert colours[0].tolist() == [0, 0, 0] and len({tuple(colour) for colour in colours[:20].tolist()}) == 20
     assert draw_instances(depth, ids).dtype == np.uint8
+
+
+def test_the_shipped_network_finds_what_is_plain_to_see() -> None:
+    """Two balls before a wall, without torch's network: the shipped graph, from millimetres to ids."""
+    proposer = InstanceProposer.load(threads=1)
+    rows, columns = np.mgrid[:240, :320]
+    depth = np.full((240, 320), 900.0, np.float32)
+    truth = [np.hypot(rows - 110, columns - x) < 32 for x in (100, 220)]
+    for mask in truth:
+        depth[mask] = 500
+    found = proposer(depth, Camera.sr300(320, 240))
+    for mask in truth:
+        overlaps = (found.masks & mask).sum(axis=(1, 2)) / (found.masks | mask).sum(axis=(1, 2))
+        assert overlaps[:10].max() > 0.7
+    weights = find_model_folder(InstanceProposer.default_model) / "model.safetensors"
+    assert weights.stat().st_size < 8_000_000

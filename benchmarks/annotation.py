@@ -114,7 +114,7 @@ def recording_config(width: int, height: int) -> SynthConfig:
     scene = SceneConfig(
         nothing=0.0, object_only=0.0, hand_only=0.15, two_hands=0.0, table=0.0, person=0.0, farthest_mm=600.0
     )
-    return SynthConfig(width=width, height=height, scene=scene, cut_background=0.3)
+    return SynthConfig(width=width, height=height, profile="v1", scene=scene, cut_background=0.3)
 
 
 def fits_the_assumptions(labelled: LabelledFrame, config: AnnotationConfig) -> bool:

@@ -125,14 +125,15 @@ def export_model(
         raise BackendError(f"{method.task} models take no depth: leave --depth-type out")
     reader = "openvino" if form == "openvino" else "onnxruntime"
     require(reader)
+    calibration: _Part | None = None
+    tests: _Part | None = None
+    if precision == "int8" and method.quantization is not None:
+        calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
     make_output_folder(out)
     network = method.predictor.load_network(model)
     description = describe_graph(method, Path(model).name, precision, model_digest(find_model_folder(model)))
     graph = onnx_of_model(method, network, replace(description, precision="fp32"))
-    tests: _Part | None = None
-    if precision == "int8":
-        assert method.quantization is not None
-        calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
+    if calibration is not None and method.quantization is not None:
         graph = graphs.quantized(graph, map(method.quantization.inputs, calibration), description)
     elif precision == "fp16" and form == "onnx":
         graph = graphs.with_half_weights(graph, description)

@@ -93,6 +93,7 @@ class RenderedRecording(FrameGenerator):
         sensor: SensorConfig | None,
         name: str,
         place: PlaceFrame | None = None,
+        noise: int = 0,
     ) -> LabelledFrame:
         rows = scene.surfaces.rows
         for index, row in enumerate(rows):
@@ -106,7 +107,7 @@ class RenderedRecording(FrameGenerator):
             else:
                 continue
             rows[index] = (*row[:3], *map(float, colour), *row[6:])
-        return super()._observe(rng, scene, camera, sensor, name, place)
+        return super()._observe(rng, scene, camera, sensor, name, place, noise)
 
 
 def recording_config(width: int, height: int) -> SynthConfig:

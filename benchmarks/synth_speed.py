@@ -24,8 +24,17 @@ from graspcut.synth import generator
 from graspcut.synth.dataset import DEPTH_UNIT_MM, generate_dataset
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.rendering import colour_camera as colour
+from graspcut.synth.scenes.config import SceneConfig
 
 SIZES = ((320, 240), (640, 480))
+# The first version's frames, then each kind of scene of the second with the same sensor, then its default.
+KINDS: dict[str, dict[str, Any]] = {
+    "profile v1": {"profile": "v1"},
+    "v2 close-ups, sr300": {"sensor": "sr300", "scene": SceneConfig(room=0.0, people_at_table=0.0)},
+    "v2 rooms, sr300": {"sensor": "sr300", "scene": SceneConfig(room=1.0)},
+    "v2 people at a table, sr300": {"sensor": "sr300", "scene": SceneConfig(room=0.0, people_at_table=1.0)},
+    "v2 as it comes": {},
+}
 STAGES = {
     "scene": (generator, "sample_scene"),
     "cast rays (depth and colour camera)": (generator, "render"),
@@ -116,14 +125,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=60, help="frames timed stage by stage")
-    parser.add_argument("--folder-frames", type=int, default=120, help="frames of the written folder")
+    parser.add_argument("--folder-frames", type=int, default=120, help="frames of the written folder; 0 for none")
     parser.add_argument("--workers", type=int, default=2, help="processes that write the folder")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for width, height in SIZES:
-        config = SynthConfig(width=width, height=height)
-        stages(config, options.frames)
+        for name, changes in KINDS.items():
+            print(f"{name}:")
+            stages(SynthConfig(width=width, height=height, **changes), options.frames)
+        if options.folder_frames == 0:
+            continue
+        config = SynthConfig(width=width, height=height, profile="v1")
         whole_folder(config, options.folder_frames, options.workers)
 
 

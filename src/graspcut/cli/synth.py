@@ -28,6 +28,8 @@ def synth(
     objects: Annotated[tuple[Path, ...], Parameter(name="--object", negative="")] = (),
     object_unit_mm: float | None = None,
     hand_mesh: Path | None = None,
+    video: Annotated[bool, Parameter(negative="")] = False,
+    clip_frames: int = 90,
     held_out: Annotated[bool, Parameter(negative="")] = False,
     colour: bool = True,
 ) -> None:
@@ -51,6 +53,8 @@ def synth(
         object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
         hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR: more than half of the hands are drawn with it,
             the others with cones.
+        video: Clips of moving hands instead of single pictures: in each, frames are 1/30 s apart and ids stay.
+        clip_frames: Frames of one clip of --video.
         held_out: Only kinds of objects that are kept out of training, for testing.
         colour: Render the colour camera's picture too.
     """
@@ -81,6 +85,7 @@ def synth(
         colour=colour,
         place=place,
         objects=own,
+        clip_frames=clip_frames if video else 1,
         hand_mesh=None if hand_mesh is None else str(hand_mesh),
     )
     with frame_progress("rendering") as progress:

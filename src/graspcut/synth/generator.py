@@ -20,6 +20,7 @@ from graspcut.synth.rendering import colour_camera as colour_module
 from graspcut.synth.rendering.creases import fill_creases
 from graspcut.synth.rendering.ray_casting import RenderedView, render
 from graspcut.synth.rendering.relief import add_folds
+from graspcut.synth.scenes.motion import moved, sample_paths
 from graspcut.synth.scenes.rooms import FARTHEST_MM
 from graspcut.synth.scenes.scene import PlacedHand, Scene, SceneConfig, sample_scene
 from graspcut.synth.sensors.config import SensorConfig
@@ -29,6 +30,7 @@ from graspcut.synth.settings import SynthConfig, held_camera
 
 __all__ = ["FrameGenerator", "SynthConfig"]
 
+FRAMES_PER_SECOND = 30.0
 _NEAREST_SEEN_MM = 100.0
 
 
@@ -114,7 +116,9 @@ class FrameGenerator:
         if index < 0:
             raise IndexError(f"frame {index}: frames are numbered from 0")
         config = self.config
-        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([self.seed, index])))
+        # All frames of a clip draw the same scene, camera, sensor and folds.
+        clip, step = divmod(index, config.clip_frames)
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([self.seed, clip])))
         sensor: SensorConfig | None = None
         if config.profile == "v1":
             camera = config.camera()
@@ -141,7 +145,12 @@ class FrameGenerator:
         if config.window is not None:
             camera = _window(camera, config.window, scene.hands, rng)
             place = None if place is None else place.cropped(camera)
-        return self._observe(rng, scene, camera, sensor, f"{index:06d}", place)
+        if config.clip_frames == 1:
+            return self._observe(rng, scene, camera, sensor, f"{index:06d}", place)
+        time_s = step / FRAMES_PER_SECOND
+        scene = moved(scene, sample_paths(rng, scene), time_s)
+        labelled = self._observe(rng, scene, camera, sensor, f"{index:06d}", place, step)
+        return replace(labelled, frame=replace(labelled.frame, timestamp_s=index / FRAMES_PER_SECOND))
 
     def _place(self, rng: np.random.Generator, config: PlaceConfig) -> PlaceFrame:
         """A frame of the place, as large as the frames to make."""
@@ -150,7 +159,7 @@ class FrameGenerator:
 
     def _observe(
         self, rng: np.random.Generator, scene: Scene, camera: Camera, sensor: SensorConfig | None,
-        name: str, place: PlaceFrame | None = None,
+        name: str, place: PlaceFrame | None = None, noise: int = 0,
     ) -> LabelledFrame:  # fmt: skip
         config = self.config
         view = render(scene.geometry, camera, _views.get("depth", camera))
@@ -163,7 +172,7 @@ class FrameGenerator:
         add_folds(rng, view, surfaces.relief_mm, len(label), camera)
         if sensor is None:
             sensor = _first_sensor(config, rng)
-        seed = int(rng.integers(2**31))
+        seed = int(rng.integers(2**31)) + noise  # a clip's frames differ in the sensor's noise alone
         if place is None:
             depth, source = simulate(clean, stripes[surface], camera.fx, sensor, seed)
         else:

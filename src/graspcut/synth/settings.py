@@ -35,6 +35,8 @@ class SynthConfig:
         objects: Meshes of the user's own objects, to be held and to lie about; `scene.own_objects` says how often.
         hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR that some hands are drawn with, `scene.own_hand`
             says how many.
+        clip_frames: Frames of one moving scene, one after the other, 1/30 s apart, with the same ids; 1 = pictures that
+            have nothing to do with each other.
         cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often
             are.
         scene: How often things occur.
@@ -52,6 +54,7 @@ class SynthConfig:
     place: PlaceConfig | None = None
     objects: tuple[ObjectFile, ...] = ()
     hand_mesh: str | None = None
+    clip_frames: int = 1
     cut_background: float = 0.3
     scene: SceneConfig = field(default_factory=SceneConfig)
 
@@ -72,6 +75,8 @@ class SynthConfig:
             raise ValueError(
                 "profile v1 knows no objects or hands from files; choose profile v2 for shapes of your own"
             )
+        if self.clip_frames < 1 or (self.clip_frames > 1 and self.profile == "v1"):
+            raise ValueError(f"clips of {self.clip_frames} frames; expected 1 or more, and 1 for profile v1")
         if self.window is not None and (self.window[0] > self.width or self.window[1] > self.height):
             raise ValueError(f"window {self.window} does not fit into {self.width}x{self.height}")
 

@@ -42,6 +42,23 @@ class PlacedHand:
 
 
 @dataclass(frozen=True)
+class Body:
+    """What moves with one hand: its flesh, and what it holds.
+
+    Attributes:
+        primitives: Rows of `SceneGeometry.primitives`.
+        components: Rows of its components.
+        objects: Rows of its objects.
+        meshes: Its meshes.
+    """
+
+    primitives: slice
+    components: slice
+    objects: slice
+    meshes: slice
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that a camera can see.
 
@@ -49,11 +66,13 @@ class Scene:
         geometry: What rays hit, depth camera coordinates.
         surfaces: Labels and looks.
         hands: The hands, in the order of the instance table.
+        bodies: What moves with each hand.
     """
 
     geometry: SceneGeometry
     surfaces: Surfaces
     hands: tuple[PlacedHand, ...]
+    bodies: tuple[Body, ...] = ()
 
 
 class SceneBuilder:
@@ -89,6 +108,7 @@ class SceneBuilder:
         self.objects: list[list[float]] = []
         self.meshes: list[Mesh] = []
         self.hands: list[PlacedHand] = []
+        self.bodies: list[Body] = []
         self.elbows: list[Float64Array] = []
         self.elbow_radius = 35.0
         # Spheres that stand for hands and objects when something must not touch them.
@@ -130,6 +150,7 @@ class SceneBuilder:
     ) -> None:
         """Add a hand and what it holds by an orthogonal `matrix` (mirroring for right hands) and a translation."""
         rng, varied = self.rng, self.profile != "v1"
+        before = self._counts()
         right = bool(np.linalg.det(matrix) < 0)
         base, identity = self.surfaces.add_hand(rng, "right hand" if right else "left hand", varied=varied)
         sleeved = rng.random() < self.config.sleeve
@@ -162,6 +183,12 @@ class SceneBuilder:
             rows = transform_rows(held_grasp.rows, matrix, place)
             self.add_object(held, rows, centre, matrix @ held_grasp.rotation, first)
             self.guard(centre, held.bound_mm * 0.8)
+        self.bodies.append(Body(*(slice(a, b) for a, b in zip(before, self._counts(), strict=True))))
+
+    def _counts(self) -> tuple[int, int, int, int]:
+        """How many primitives, components, objects and meshes there are."""
+        primitives, components = (sum(len(rows) for rows in table) for table in (self.primitives, self.rows))
+        return primitives, components, len(self.objects), len(self.meshes)
 
     def _details(self, pose: HandPose, surface: int) -> Float64Array:
         """Pads, nails, webs, and sometimes rings and a watch, (n, PRIMITIVE_ROW) in the hand frame."""
@@ -231,4 +258,4 @@ class SceneBuilder:
             objects=np.array(self.objects, np.float64) if self.objects else np.zeros((0, OBJECT_COLUMNS)),
             meshes=tuple(self.meshes),
         )
-        return Scene(geometry, self.surfaces, tuple(self.hands))
+        return Scene(geometry, self.surfaces, tuple(self.hands), tuple(self.bodies))

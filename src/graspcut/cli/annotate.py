@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from graspcut.annotate.folder import AnnotationReport
+    from graspcut.annotate.folder import AnnotationReport, Executor
     from graspcut.annotate.proposals import Proposer
     from graspcut.frames.frame import Frame
 
@@ -37,6 +37,7 @@ def annotate(
     theta: float = 200.0,
     phi: float = 150.0,
     workers: int = 0,
+    ray: Annotated[bool, Parameter(negative="")] = False,
     licence: str = "",
 ) -> int:
     """Labels the frames of recordings by their colours into a dataset folder.
@@ -58,6 +59,7 @@ def annotate(
         theta: Smallest segment that is kept, in pixels of a 640x480 frame.
         phi: Largest squared boundary over area of a segment that is kept.
         workers: Processes; 0 for one on each core. The labels do not depend on it.
+        ray: Use Ray: on the cluster that the environment variable RAY_ADDRESS names, or on this machine.
         licence: Under which the data may be used; goes into dataset.json.
     """
     from graspcut.annotate.colour_rules import NO_COLOUR, load_rules
@@ -96,7 +98,8 @@ def annotate(
     )
     with frame_progress("annotating") as progress:
         if from_model is None:
-            report = annotate_folder(job, workers=workers, progress=progress)
+            execute = _in_ray(workers) if ray else None
+            report = annotate_folder(job, workers=workers, progress=progress, execute=execute)
         else:
             report = annotate_by_model(
                 job,
@@ -107,6 +110,13 @@ def annotate(
                 progress=progress,
             )
     return print_annotation(report)
+
+
+def _in_ray(workers: int) -> Executor:
+    from graspcut.annotate.in_ray import annotate_in_ray
+    from graspcut.cores import usable_cores
+
+    return lambda job, missing: annotate_in_ray(job, missing, workers or usable_cores())
 
 
 def _proposer(model: str) -> Proposer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ def segment(
     backend: Backend = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
+    ray: Annotated[bool, Parameter(negative="")] = False,
+    workers: int | None = None,
 ) -> int:
     """Labels frames into a folder.
 
@@ -55,13 +58,15 @@ def segment(
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
         threads: Processor threads; all that this process may use if not given.
+        ray: Let Ray workers run the network: on the cluster that the environment variable RAY_ADDRESS names, or here.
+        workers: Ray workers; one for each core of this machine if not given.
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
     from graspcut.frames.errors import FrameWarning
     from graspcut.frames.limits import set_largest_picture
     from graspcut.runtime.opening import OpenOptions
-    from graspcut.segmentation.batch import segment_folder
+    from graspcut.segmentation.batch import FrameSegmenter, segment_folder
     from graspcut.segmentation.careful import CarefulSegmenter
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
@@ -77,11 +82,17 @@ def segment(
     warnings.simplefilter("ignore", FrameWarning)
     name = model or DEFAULT_MODEL
     # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
-    segmenter = Segmenter.open(
-        OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
-    )
+    options = OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
+    segmenter = Segmenter.open(options)
     segmenter.sensitivity = sensitivity
-    chosen = CarefulSegmenter(segmenter) if careful else segmenter
+    if ray and careful:
+        raise UsageError("--ray does not ask twice; leave out --careful")
+    chosen: FrameSegmenter = CarefulSegmenter(segmenter) if careful else segmenter
+    if ray:
+        from graspcut.segmentation.in_ray import RaySegmenter
+
+        single = dataclasses.replace(options, threads=1, parallel_calls=1)
+        chosen = RaySegmenter(segmenter, single, workers or usable_cores())
     over_time = ", steadied over time" if in_order else ""
     print(f"{name}: {segmenter.description}{over_time}", file=sys.stderr)
     with frame_progress("segmenting") as progress:

@@ -129,8 +129,8 @@ def export_model(
     tests: _Part | None = None
     if precision == "int8" and method.quantization is not None:
         calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
-    make_output_folder(out)
     network = method.predictor.load_network(model)
+    make_output_folder(out)
     description = describe_graph(method, Path(model).name, precision, model_digest(find_model_folder(model)))
     graph = onnx_of_model(method, network, replace(description, precision="fp32"))
     if calibration is not None and method.quantization is not None:

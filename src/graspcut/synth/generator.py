@@ -32,6 +32,7 @@ __all__ = ["FrameGenerator", "SynthConfig"]
 
 FRAMES_PER_SECOND = 30.0
 _NEAREST_SEEN_MM = 100.0
+_BEFORE_THE_HAND_MM = 60.0  # how much nearer than its middle a hand or its arm mostly reaches
 
 
 def _draw_sensor(config: SynthConfig, rng: np.random.Generator) -> tuple[Camera, SensorConfig]:
@@ -132,7 +133,8 @@ class FrameGenerator:
         if sensor is not None:
             farthest_mm = sensor.far_mm
             # A hand too near to be measured is only a hole; a little of that is left.
-            scene_config = replace(scene_config, nearest_mm=max(scene_config.nearest_mm, 0.95 * sensor.near_mm))
+            nearest_mm = max(scene_config.nearest_mm, sensor.near_mm + _BEFORE_THE_HAND_MM)
+            scene_config = replace(scene_config, nearest_mm=min(nearest_mm, scene_config.farthest_mm))
         place: PlaceFrame | None = None
         if config.place is not None and sensor is not None:
             place = self._place(rng, config.place)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from graspcut.frames.camera import Camera
-from graspcut.frames.dataset import DatasetReader, DatasetWriter, raw_depth
+from graspcut.frames.dataset import DatasetReader, DatasetWriter, open_dataset, raw_depth
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
@@ -266,3 +266,19 @@ def test_real_frames_are_read_with_their_labels(real_data: Path) -> None:
     known = (entry.labels == 1) | (entry.labels == 2)
     assert known.sum() > 1000
     assert (entry.frame.depth_mm[known] > 0).all()
+
+
+def test_a_focal_length_serves_frames_of_every_size_and_needs_no_whole_first_frame(tmp_path: Path) -> None:
+    for folder in ("depth", "label"):
+        (tmp_path / folder).mkdir()
+    for name, shape in (("0", (4, 6)), ("1", (8, 6)), ("2", (8, 10))):
+        write_image_atomically(tmp_path / "depth" / f"{name}.png", np.full(shape, 500, np.uint16))
+        write_image_atomically(tmp_path / "label" / f"{name}.png", np.zeros(shape, np.uint8))
+    (tmp_path / "depth" / "0.png").write_bytes(b"damaged")
+    reader = open_dataset(tmp_path, depth_unit_mm=1, focal_px=7.0)
+    for index, (width, height) in ((1, (6, 8)), (2, (10, 8))):
+        expected = Camera.from_focal_length(width, height, 7.0)
+        assert reader.camera(index) == expected == reader[index].frame.camera
+    for wrong in (0.0, -1.0, float("nan")):
+        with pytest.raises(FrameError, match="focal length"):
+            open_dataset(tmp_path, depth_unit_mm=1, focal_px=wrong)

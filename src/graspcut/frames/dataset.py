@@ -7,6 +7,7 @@ of processes may write different frames. Equal frames give equal bytes, whoever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -41,6 +42,7 @@ class DatasetReader(Sequence[LabelledFrame]):
         directory: The folder.
         depth_unit_mm: Needed for a plain folder; for a dataset it may be left out and must otherwise agree.
         camera: Intrinsics for frames that have none of their own, such as those of a plain folder.
+        focal_px: Their focal length instead, whatever size each frame has.
 
     Attributes:
         names: One name a frame, in order.
@@ -51,9 +53,15 @@ class DatasetReader(Sequence[LabelledFrame]):
     """
 
     def __init__(
-        self, directory: str | Path, *, depth_unit_mm: float | None = None, camera: CameraLike | None = None
+        self,
+        directory: str | Path,
+        *,
+        depth_unit_mm: float | None = None,
+        camera: CameraLike | None = None,
+        focal_px: float | None = None,
     ) -> None:
         self.directory = Path(directory)
+        self._focal_px = focal_px
         self.description: dict[str, Any] = {}
         self._camera = camera
         self._plain_colour: str | None = None
@@ -232,12 +240,14 @@ class DatasetReader(Sequence[LabelledFrame]):
 
     def _shape(self, index: int) -> tuple[int, ...]:
         """(H, W) of a depth image, from its header; nothing where no camera was given that could need it."""
-        if self._camera is None or isinstance(self._camera, Camera):
+        if self._focal_px is None and (self._camera is None or isinstance(self._camera, Camera)):
             return ()
         header = header_of_file(self._path("depth", self._name(index)))
         return () if header is None else (header.height, header.width)
 
     def _given_camera(self, shape: tuple[int, ...]) -> Camera | None:
+        if self._focal_px is not None:
+            return Camera.from_focal_length(shape[1], shape[0], self._focal_px) if shape else None
         if self._camera is None or isinstance(self._camera, Camera):
             return self._camera
         return Camera.of(self._camera, *reversed(shape))
@@ -304,12 +314,10 @@ def open_dataset(
     Raises:
         FrameError: As `DatasetReader`, or if the focal length is not positive.
     """
-    reader = DatasetReader(directory, depth_unit_mm=depth_unit_mm)
-    if focal_px is None or not reader.is_plain or len(reader) == 0:
-        return reader
-    height, width = reader.read_depth_and_labels(0)[0].shape
-    camera = Camera.from_focal_length(width, height, focal_px)
-    return DatasetReader(directory, depth_unit_mm=depth_unit_mm, camera=camera)
+    if focal_px is not None and not (math.isfinite(focal_px) and focal_px > 0):
+        raise FrameError(f"the focal length is {focal_px} pixels; expected more than 0, mostly 0.75 times the width.")
+    is_plain = not (Path(directory) / "dataset.json").exists()
+    return DatasetReader(directory, depth_unit_mm=depth_unit_mm, focal_px=focal_px if is_plain else None)
 
 
 def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:

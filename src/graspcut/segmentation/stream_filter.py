@@ -48,7 +48,7 @@ class StreamConfig:
     first_trust: float = 0.8
     growth_frames: float = 4.0
     tolerance_mm: float = 25.0
-    least_agreement: float = 0.5
+    least_agreement: float = 0.8
     longest_gap_s: float = 0.5
     still_after_s: float | None = None
     future_frames: int = 16

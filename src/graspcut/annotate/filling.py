@@ -121,8 +121,10 @@ def fill_between_one_class(labels: NDArray[np.uint8], fillable: NDArray[np.bool_
         ahead = [slice(None), slice(None)]
         behind = [slice(None), slice(None)]
         ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-        touches[regions[tuple(ahead)], labels[tuple(behind)]] = True
-        touches[regions[tuple(behind)], labels[tuple(ahead)]] = True
+        for own, other in ((tuple(ahead), tuple(behind)), (tuple(behind), tuple(ahead))):
+            for label in (HAND, OBJECT):
+                beside = (regions[own] > 0) & (labels[other] == label)
+                touches[regions[own][beside], label] = True
     table = np.full(count, UNKNOWN, dtype=np.uint8)
     table[touches[:, HAND] & ~touches[:, OBJECT]] = HAND
     table[touches[:, OBJECT] & ~touches[:, HAND]] = OBJECT

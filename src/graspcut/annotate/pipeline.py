@@ -119,7 +119,9 @@ def _classified(
     """Which pixels of the foreground have a colour of their own, and labels by colour (unknown where not)."""
     aligned = align_colour_to_depth(frame, tolerance_mm=config.tolerance_mm, region=foreground)
     # Registered pictures are black where nothing was registered.
-    has_colour = foreground & (aligned.colour.max(axis=2) > 0)
+    red, green, blue = (aligned.colour[..., channel] for channel in range(3))
+    # Bits instead of a maximum over the short axis, which costs numpy eight times as much.
+    has_colour = foreground & ((red | green | blue) != 0)
     seen = has_colour & aligned.visible if config.test_visibility else has_colour
     labels = np.where(foreground, np.uint8(UNKNOWN), np.uint8(BACKGROUND))
     places = np.flatnonzero(seen)

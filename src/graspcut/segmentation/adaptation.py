@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.draw import contact_sheet, overlay
+from graspcut.frames.camera import CameraLike
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
@@ -99,6 +100,7 @@ def adapt_to_recordings(
     start: str = "dense-attention-small",
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
+    camera: CameraLike | None = None,
     config: AdaptationConfig | None = None,
     progress: Progress | None = None,
 ) -> AdaptationReport:
@@ -112,6 +114,7 @@ def adapt_to_recordings(
         start: model to begin with.
         depth_unit_mm: of files that do not say it.
         focal_px: focal length in pixels of frames without a camera.
+        camera: intrinsics of these frames instead; whatever `Camera.of` takes.
         config: how.
         progress: called with (what is done, done, in all).
 
@@ -121,7 +124,7 @@ def adapt_to_recordings(
     """
     own = config if config is not None else AdaptationConfig()
     target, work = Path(out), Path(f"{out}-adaptation")
-    recordings = Recordings(inputs, depth_unit_mm, focal_px, own.most_frames)
+    recordings = Recordings(inputs, depth_unit_mm, focal_px, own.most_frames, camera)
     prepare_run(RunConfig(work, seed=own.seed, threads=own.threads))
     folder_config, network = _load(start)
     work.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.camera import Camera, CameraLike, focal_length_px
 from graspcut.frames.dataset import DatasetReader, DatasetWriter, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
@@ -89,11 +89,16 @@ class Recordings:
     """The frames of the inputs, in a row for each of them; bad ones are noted and left out."""
 
     def __init__(
-        self, inputs: Sequence[str | Path], depth_unit_mm: float | None, focal_px: float | None, most: int
+        self,
+        inputs: Sequence[str | Path],
+        depth_unit_mm: float | None,
+        focal_px: float | None,
+        most: int,
+        camera: CameraLike | None = None,
     ) -> None:
         self._focal_px = focal_px
         self.failures: dict[str, str] = {}
-        found = [find_frames([place], depth_unit_mm=depth_unit_mm) for place in inputs]
+        found = [find_frames([place], depth_unit_mm=depth_unit_mm, camera=camera) for place in inputs]
         each = max(1, most // len(found))
         self.parts = [frames[:each] for frames in found]
 

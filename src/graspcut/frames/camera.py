@@ -42,7 +42,8 @@ class Camera:
         fx, fy: Focal lengths, pixels.
         cx, cy: Principal point (column, row), pixels; the first pixel's centre is (0, 0).
         width, height: Image size, pixels.
-        distortion: (k1, k2, k3, k4, k5) of the inverse Brown-Conrady model; k3 and k4 are the tangential ones.
+        distortion: (k1, k2, p1, p2, k3) of the inverse Brown-Conrady model, in librealsense's order: p1 and p2 are
+            the tangential ones.
         rotation: Nine floats, row-major R; a point x of the reference camera is `R x + t` in this camera.
         translation_mm: t, millimetres.
     """

@@ -19,32 +19,32 @@ def image_to_ray(coefficients: Sequence[float], x: NDArray[Any], y: NDArray[Any]
     """Undistorted normalised coordinates of image points.
 
     Args:
-        coefficients: (k1, k2, k3, k4, k5); k3 and k4 are the tangential ones.
+        coefficients: (k1, k2, p1, p2, k3); p1 and p2 are the tangential ones.
         x, y: Normalised image coordinates, (u - cx) / fx and (v - cy) / fy.
     """
-    k1, k2, k3, k4, k5 = coefficients
+    k1, k2, p1, p2, k3 = coefficients
     square = x * x + y * y
-    factor = 1 + square * (k1 + square * (k2 + square * k5))
+    factor = 1 + square * (k1 + square * (k2 + square * k3))
     return (
-        x * factor + 2 * k3 * x * y + k4 * (square + 2 * x * x),
-        y * factor + 2 * k4 * x * y + k3 * (square + 2 * y * y),
+        x * factor + 2 * p1 * x * y + p2 * (square + 2 * x * x),
+        y * factor + 2 * p2 * x * y + p1 * (square + 2 * y * y),
     )
 
 
 def ray_to_image(coefficients: Sequence[float], target_x: NDArray[np.float64], target_y: NDArray[np.float64]) -> Pair:
     """Inverse of `image_to_ray` by Newton's method, NaN where it does not arrive."""
-    k1, k2, k3, k4, k5 = coefficients
+    k1, k2, p1, p2, k3 = coefficients
     x, y = target_x.copy(), target_y.copy()
     with np.errstate(all="ignore"):
         for _ in range(12):
             square = x * x + y * y
-            factor = 1 + square * (k1 + square * (k2 + square * k5))
-            slope = 2 * (k1 + square * (2 * k2 + square * 3 * k5))
+            factor = 1 + square * (k1 + square * (k2 + square * k3))
+            slope = 2 * (k1 + square * (2 * k2 + square * 3 * k3))
             value_x, value_y = image_to_ray(coefficients, x, y)
             error_x, error_y = value_x - target_x, value_y - target_y
-            xx = factor + slope * x * x + 2 * k3 * y + 6 * k4 * x
-            xy = slope * x * y + 2 * k3 * x + 2 * k4 * y
-            yy = factor + slope * y * y + 2 * k4 * x + 6 * k3 * y
+            xx = factor + slope * x * x + 2 * p1 * y + 6 * p2 * x
+            xy = slope * x * y + 2 * p1 * x + 2 * p2 * y
+            yy = factor + slope * y * y + 2 * p2 * x + 6 * p1 * y
             determinant = xx * yy - xy * xy
             x -= (yy * error_x - xy * error_y) / determinant
             y -= (xx * error_y - xy * error_x) / determinant
@@ -70,7 +70,7 @@ def inverse_distortion(
         fx, fy, cx, cy, width, height: The camera.
 
     Returns:
-        (k1, k2, k3, k4, k5) of the inverse model, and the largest error that is left in pixels.
+        (k1, k2, p1, p2, k3) of the inverse model, and the largest error that is left in pixels.
     """
     k1, k2, p1, p2, k3, k4, k5, k6 = ([float(value) for value in coefficients] + [0.0] * 8)[:8]
     u, v = np.meshgrid(np.linspace(0, width - 1, 25), np.linspace(0, height - 1, 19))

@@ -48,6 +48,19 @@ def test_without_changes_it_is_a_crop() -> None:
     assert (found.alpha[found.trimap == 255] == 1).all() and (found.alpha[found.trimap == 0] == 0).all()
 
 
+def test_what_is_opaque_is_marked_as_foreground_after_any_resampling() -> None:
+    y, x = np.mgrid[0:128, 0:128]
+    alpha = (np.hypot(y - 64, x - 64) < 40).astype(np.float32)
+    colours, behind = np.full((128, 128, 3), 0.7, np.float32), np.zeros((128, 128, 3), np.float32)
+    chain = MattingAugmentation(size=96, crop=(0.8, 1.2), rotate=1.0)
+    for seed in range(12):
+        found = training_example(colours, alpha, behind, chain, np.random.default_rng(seed))
+        # Cubic weights add up to 0.9999999: such pixels are as opaque as 8 bits can say.
+        assert (found.alpha == 1).mean() > 0.2
+        assert (found.trimap == 255).any()
+        assert (found.alpha[found.trimap == 255] == 1).all() and (found.alpha[found.trimap == 0] == 0).all()
+
+
 def test_image_is_composed_of_what_comes_out() -> None:
     _, alpha, _ = picture()
     white, black = np.ones((96, 96, 3), np.float32), np.zeros((40, 50, 3), np.float32)

@@ -21,11 +21,15 @@ from graspcut.frames.recording import RecordingWriter
 from graspcut.matting.classical import classical_alpha, separate_foreground
 from graspcut.matting.foreground import estimate_foreground
 from graspcut.matting.images import read_alpha
+from graspcut.matting.method import METHOD
+from graspcut.matting.models import model_config
 from graspcut.matting.models.lsa_matting_small import LSAMattingSmall, LSAMattingSmallConfig
 from graspcut.matting.refinement_config import RefinementConfig
 from graspcut.matting.result import Matte, filled
 from graspcut.matting.trimap import trimap_from_alpha
 from graspcut.runtime.contract import BackendError
+from graspcut.runtime.export import export_model
+from graspcut.runtime.model_folder import save_model_folder
 from graspcut.scene.mattes import frame_trimap, matte_frame
 
 pytest.importorskip("pymatting")
@@ -46,6 +50,27 @@ def run(arguments: list[str]) -> int:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return int(end.value.code or 0)
+
+
+def test_a_network_that_begins_with_closed_form_is_given_its_matte(tmp_path: Path) -> None:
+    image, _, trimap = scene()
+    config = LSAMattingSmallConfig((8, 8, 8, 8, 8), (0, 0, 0, 0, 0), (8, 8, 8, 8, 8), 8, "closed-form")
+    network = LSAMattingSmall(config).eval()
+    folder = save_model_folder(
+        tmp_path / "model", {"task": "matting", "model": model_config(network), "labels": []}, network.state_dict(), ""
+    )
+    export_model(METHOD, folder, tmp_path / "file")
+    expected = classical_alpha(image, trimap)
+    loaded = graspcut.Matter.load(folder, device="cpu", backend="pytorch")
+    for matter in (
+        graspcut.Matter.from_network(network, device="cpu"),
+        loaded,
+        graspcut.Matter.load(tmp_path / "file" / "model.onnx"),
+    ):
+        assert matter.begins_with_closed_form
+        np.testing.assert_allclose(matter(image, trimap).alpha, expected, atol=0.02)
+    refined = loaded(image, trimap, refine=RefinementConfig(steps=0)).alpha
+    np.testing.assert_allclose(refined, expected, atol=0.02)
 
 
 @pytest.mark.parametrize("method", ["", "closed-form", "knn"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from graspcut.matting.models.colour_prior import colour_prior, spread_colours
 from graspcut.matting.models.decoder import MattingDecoder, SqueezedBlock
 from graspcut.matting.models.lsa_matting import LSAMatting, LSAMattingConfig
 from graspcut.matting.models.lsa_matting_small import LSAMattingSmall, LSAMattingSmallConfig
+from graspcut.matting.trimap import with_estimate
 from graspcut.nn.counting import count_macs
 
 TINY = {
@@ -153,6 +155,18 @@ def test_the_small_network_begins_as_the_guess() -> None:
     image, trimap = example(1, 64, 64)
     network = LSAMattingSmall(LSAMattingSmallConfig((8, 8, 8, 8, 8))).eval()
     torch.testing.assert_close(network(image, trimap), colour_prior(image, trimap)[0])
+
+
+def test_it_can_begin_with_an_estimate_in_the_trimap() -> None:
+    image, trimap = example(1, 64, 64)
+    marked = np.rint(trimap[0, 0].numpy() * 255).astype(np.uint8)
+    marked[marked == 127] = 128
+    estimate = np.random.default_rng(0).random(marked.shape)
+    carrying = torch.from_numpy(with_estimate(marked, estimate))[None, None] / 255
+    network = LSAMattingSmall(LSAMattingSmallConfig((8, 8, 8, 8, 8), begins_with="closed-form")).eval()
+    begun = network(image, carrying)[0, 0].detach().numpy()
+    expected = np.where(marked == 255, 1.0, np.where(marked == 0, 0.0, estimate))
+    np.testing.assert_allclose(begun, expected, atol=0.5 / 150 + 1e-4)
 
 
 def test_multiplications_of_the_paper_s_network() -> None:

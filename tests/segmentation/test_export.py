@@ -341,7 +341,7 @@ def test_exported_files_are_loaded_by_path(
     path = graphs(form)
     segmenter = Segmenter.load(str(path), threads=1, backend=backend, parallel_calls=2)
     assert segmenter.session.backend == backend and segmenter.parallel_calls == 2
-    assert segmenter.name == str(path) and segmenter.config == {}
+    assert segmenter.name == str(path) and segmenter.config["model"]["class"] == "DenseAttentionSmall"
     camera = Camera.sr300(64, 48)
     depth = scene_mm(48, 64)
     np.testing.assert_allclose(

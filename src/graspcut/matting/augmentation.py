@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.matting.trimap import LARGEST_RADIUS_PX, random_trimap
+from graspcut.matting.trimap import LARGEST_RADIUS_PX, random_trimap, snapped
 
 Floats = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ def training_example(
     turned = rng.random() < augmentation.rotate
     own = _transform(centre, side, augmentation, rng, turned)
     colours = _resample(foreground, own, augmentation.size, cv2.BORDER_REPLICATE)
-    opacity = _resample(alpha, own, augmentation.size, cv2.BORDER_CONSTANT)
+    opacity = snapped(_resample(alpha, own, augmentation.size, cv2.BORDER_CONSTANT))
     # The background is stretched to the foreground's size first, so the same crop means the same place.
     stretch = np.diag((background.shape[1] / alpha.shape[1], background.shape[0] / alpha.shape[0], 1.0))
     behind = stretch @ _transform(centre, side, augmentation, rng, turned)
@@ -139,7 +139,7 @@ def training_example(
         colours = np.ascontiguousarray(colours[..., rng.permutation(3)])
     if rng.random() < augmentation.blur:
         colours, back = (_blurred(part, float(rng.uniform(0.5, 1.5))) for part in (colours, back))
-    trimap = random_trimap(opacity, rng, augmentation.largest_trimap_px)
+    trimap = _marked(opacity, rng, augmentation.largest_trimap_px)
     image = composite(colours, opacity, back)
     if augmentation.jitter > 0:
         gain, shift = 1.0 + augmentation.jitter * rng.uniform(-1, 1), augmentation.jitter * rng.uniform(-0.5, 0.5)
@@ -186,6 +186,15 @@ def gamma_changed(alpha: Floats, mode: Literal["code", "text"], rng: np.random.G
         exponent = rng.uniform(0.5, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, 2.0)
     changed = alpha**exponent if rng.random() < 0.5 else 1.0 - (1.0 - alpha) ** exponent
     return np.asarray(np.clip(changed, 0.0, 1.0), dtype=np.float32)
+
+
+def _marked(alpha: Floats, rng: np.random.Generator, largest_px: int) -> NDArray[np.uint8]:
+    """A trimap as somebody would draw it: of opaque foreground some is marked, if need be closely."""
+    while True:
+        trimap = random_trimap(alpha, rng, largest_px)
+        if largest_px <= 3 or (trimap == 255).any() or not (alpha == 1).any():
+            return trimap
+        largest_px //= 2
 
 
 def _crop_centre(alpha: Floats, side: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from graspcut.matting.images import normalised_trimap
 from graspcut.matting.inference import AlphaFunction, augmented, padded, windowed
 from graspcut.matting.refinement_config import RefinementConfig
 from graspcut.matting.result import Matte
+from graspcut.matting.trimap import with_estimate
 from graspcut.runtime.contract import ArraySpec, BackendError, TaskContract
 from graspcut.runtime.opening import OpenOptions
 from graspcut.runtime.predictor import Inputs, Predictor
@@ -125,6 +126,22 @@ class Matter(Predictor):
             trimaps.append(trimap_from_alpha(drawn.alpha, 8, 8))
         return {"colour": np.stack(colours), "trimap": np.stack(trimaps)}
 
+    @classmethod
+    def from_network(
+        cls, network: nn.Module, *, device: str = "auto", threads: int | None = None, precision: str = "fp32"
+    ) -> Self:
+        """See `Predictor.from_network`."""
+        matter = super().from_network(network, device=device, threads=threads, precision=precision)
+        own = getattr(network, "config", None)
+        matter.config = {"model": {"arguments": {"begins_with": getattr(own, "begins_with", "colours")}}}
+        return matter
+
+    @property
+    def begins_with_closed_form(self) -> bool:
+        """Whether the network wants closed-form's matte in the trimap, see `graspcut.matting.trimap.with_estimate`."""
+        arguments = (self.config.get("model") or {}).get("arguments") or {}
+        return bool(arguments.get("begins_with") == "closed-form")
+
     @property
     def is_classical(self) -> bool:
         """Whether no network is used."""
@@ -171,14 +188,20 @@ class Matter(Predictor):
         return windowed(padded(self._run), self.memory_mb * 1_000_000 // _BYTES_A_PIXEL)(image, trimap)
 
     def _run(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
+        trimap = self._with_estimate(image, trimap)
         return np.asarray(self.run({"colour": image[None], "trimap": trimap[None]})["alpha"][0])
+
+    def _with_estimate(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if not self.begins_with_closed_form:
+            return trimap
+        return with_estimate(trimap, classical_alpha(image, trimap, "closed-form"))
 
     def _refining(self, config: RefinementConfig) -> AlphaFunction:
         network = self._network()
         from graspcut.matting.refinement import refined_alpha
 
         def refined(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return refined_alpha(network, image, trimap, config).alpha
+            return refined_alpha(network, image, self._with_estimate(image, trimap), config).alpha
 
         return windowed(padded(refined), self.memory_mb * 1_000_000 // (3 * _BYTES_A_PIXEL))
 

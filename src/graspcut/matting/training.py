@@ -54,10 +54,11 @@ def train_matting(training: MattingTraining, run: RunConfig) -> RunResult:
     multiple: int = getattr(model, "size_multiple", 32)
     if training.side % multiple:
         raise ValueError(f"size is {training.side}, expected a multiple of {multiple} for this network")
-    view = _view(training)
+    closed_form = getattr(getattr(model, "config", None), "begins_with", "") == "closed-form"
+    view = dataclasses.replace(_view(training), closed_form=closed_form)
     validation = []
     if training.validation is not None:
-        validation = [FixedComposites(tuple(open_images(training.validation)), training.side)]
+        validation = [FixedComposites(tuple(open_images(training.validation)), training.side, 8, closed_form)]
     data = TrainingData([view], validation, seed=training.data_seed, workers=training.workers)
     task = MattingTask(model, config, task_config(training, len(view.backgrounds)))
     return run_training(task, data, run)

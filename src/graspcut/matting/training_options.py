@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-NetworkName = Literal["lsa-matting-small", "lsa-matting"]
+NetworkName = Literal["lsa-matting-small", "lsa-matting-on-closed-form", "lsa-matting"]
 ForegroundRefinement = Literal["none", "rf", "cf"]
 
 _QUICK_SIZE, _PAPER_SIZE = 192, 640
@@ -19,6 +19,7 @@ class MattingTraining:
     Attributes:
         preset: "quick" or "paper"; see `graspcut.matting.training`.
         network: The network; by default that of the preset, "lsa-matting-small" or "lsa-matting".
+            "lsa-matting-on-closed-form" is the small one, which mends closed-form's matte (extra `matting`).
         start: Model folder to go on from; its network is taken instead of `network`.
         encoder_weights: File with ImageNet weights of ResNet-50-D for the encoder of lsa-matting.
         steps: Batches to train; by default 20,000 for quick, 100 passes over the backgrounds for paper.

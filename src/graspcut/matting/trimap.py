@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 LARGEST_RADIUS_PX = 24
+# Trimaps are unknown from 50 to 200 (`graspcut.matting.images`): room for an estimate of alpha, see `with_estimate`.
+LOWEST_UNKNOWN, HIGHEST_UNKNOWN = 50, 200
+# Resampling leaves 0.99999 inside what is opaque. Taken as transparent, it would make the whole of it unknown.
+HALF_STEP = 0.5 / 255.0
 
 
 def trimap_from_alpha(alpha: NDArray[Any], foreground_px: float, background_px: float) -> NDArray[np.uint8]:
@@ -29,20 +33,44 @@ def trimap_from_alpha(alpha: NDArray[Any], foreground_px: float, background_px: 
         background_px: how far {alpha < 1} grows; the width of the band on the foreground's side.
 
     Returns:
-        (H, W) uint8: 0 background, 128 unknown, 255 foreground. A known pixel is exactly 0 or 1 in alpha.
+        (H, W) uint8: 0 background, 128 unknown, 255 foreground. A known pixel is 0 or 1 in alpha, in steps of 1/255.
 
     Raises:
         ValueError: negative radii.
     """
     if foreground_px < 0 or background_px < 0:
         raise ValueError(f"radii are {foreground_px} and {background_px} px; expected 0 or more")
-    full = 255 if alpha.dtype == np.uint8 else 1.0
-    visible = dilated(alpha > 0, foreground_px)
-    transparent = dilated(alpha < full, background_px)
+    opaque, clear = (
+        (alpha == 255, alpha == 0) if alpha.dtype == np.uint8 else (alpha > 1 - HALF_STEP, alpha < HALF_STEP)
+    )
+    visible = dilated(~clear, foreground_px)
+    transparent = dilated(~opaque, background_px)
     trimap = np.full(alpha.shape, BACKGROUND, np.uint8)
     trimap[visible] = FOREGROUND
     trimap[visible & transparent] = UNKNOWN
     return trimap
+
+
+def with_estimate(trimap: NDArray[np.uint8], alpha: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """A trimap whose unknown pixels say what a simpler method thinks of them, for a network that begins there.
+
+    Args:
+        trimap: (H, W) uint8: 0, 128 and 255.
+        alpha: (H, W) float in 0..1.
+
+    Returns:
+        (H, W) uint8: 0 and 255 as they were; unknown pixels are 50 + 150 alpha, still unknown to any reader.
+    """
+    grey = LOWEST_UNKNOWN + (HIGHEST_UNKNOWN - LOWEST_UNKNOWN) * np.clip(alpha, 0.0, 1.0)
+    return np.where(trimap == UNKNOWN, np.rint(grey), trimap).astype(np.uint8)
+
+
+def snapped(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Alpha (H, W) float32 with what is nearer to 0 or 1 than half a step of 8 bits made exactly that."""
+    found: NDArray[np.float32] = np.where(alpha < HALF_STEP, 0.0, np.where(alpha > 1 - HALF_STEP, 1.0, alpha)).astype(
+        np.float32
+    )
+    return found
 
 
 def random_trimap(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,6 +93,7 @@ class GraphDescription:
         settings: names of the inputs that change rarely, such as a focal length; engines may build them in.
         graspcut: version that exported it.
         weights: digest of the model folder it was made from, see `model_digest`; empty if it was made from none.
+        network: class and arguments of the network inside, as in a model folder's config["model"]; empty in old files.
     """
 
     task: str
@@ -102,6 +103,7 @@ class GraphDescription:
     settings: tuple[str, ...] = ()
     graspcut: str = ""
     weights: str = ""
+    network: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """For the metadata of a file."""

@@ -23,7 +23,7 @@ from graspcut.runtime.contract import BackendError, GraphDescription
 from graspcut.runtime.engines import require
 from graspcut.runtime.graph_files import files_of_graph, graph_name
 from graspcut.runtime.method import Method, Samples
-from graspcut.runtime.model_folder import find_model_folder, model_digest
+from graspcut.runtime.model_folder import find_model_folder, load_model_config, model_digest
 from graspcut.runtime.predictor import Predictor
 from graspcut.version import __version__
 
@@ -131,7 +131,9 @@ def export_model(
         calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
     network = method.predictor.load_network(model)
     make_output_folder(out)
-    description = describe_graph(method, Path(model).name, precision, model_digest(find_model_folder(model)))
+    folder = find_model_folder(model)
+    description = describe_graph(method, Path(model).name, precision, model_digest(folder))
+    description = replace(description, network=load_model_config(folder)["model"])
     graph = onnx_of_model(method, network, replace(description, precision="fp32"))
     if calibration is not None and method.quantization is not None:
         graph = graphs.quantized(graph, map(method.quantization.inputs, calibration), description)

@@ -70,7 +70,7 @@ class OpenedModel:
     Attributes:
         session: runs its graph.
         options: what was asked for.
-        config: the model folder's configuration; empty for exported files.
+        config: the model folder's configuration; for exported files "model" alone, as far as they say it.
         digest: of the weights, see `model_digest`; empty if an exported file does not say it.
     """
 
@@ -100,7 +100,7 @@ def open_model(options: OpenOptions, contract: TaskContract, torch_session: Torc
         require(options.backend)
     if options.is_file:
         session, description = _open_file(Path(options.model), options, contract, options.backend)
-        return OpenedModel(session, options, {}, description.weights)
+        return OpenedModel(session, options, {"model": description.network}, description.weights)
     folder = find_model_folder(options.model)
     config = load_model_config(folder)
     check_model_config(config, folder, contract)

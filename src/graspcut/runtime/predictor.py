@@ -57,7 +57,7 @@ class Predictor:
     Attributes:
         session: its `backend`, `device` and `precision` say what runs.
         name: what the model was loaded from.
-        config: the model folder's configuration; empty for exported files.
+        config: the model folder's configuration; for exported files "model" alone, as far as they say it.
         digest: of the weights, see `graspcut.runtime.model_folder.model_digest`; empty if it is not known.
     """
 

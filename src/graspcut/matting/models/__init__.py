@@ -23,6 +23,7 @@ MODELS: NetworkTable = {
 }
 MODEL_NAMES: dict[str, dict[str, Any]] = {
     "lsa-matting-small": {"class": "LSAMattingSmall"},
+    "lsa-matting-on-closed-form": {"class": "LSAMattingSmall", "arguments": {"begins_with": "closed-form"}},
     "lsa-matting": {"class": "LSAMatting"},
 }
 UNKNOWN_VALUE = 128.0 / 255.0

@@ -5,17 +5,21 @@ Deviations from `LSAMatting`, with the reason:
     - A guess at alpha (`colour_prior`), the two colours it comes from, how much these vary and where they disagree with
       the image go in beside image and trimap, and the network's output is added to the guess: it begins as good as the
       guess, and what colours alone can tell need not be learnt.
+    - With `begins_with="closed-form"` it is added to the matte of closed-form matting instead, which comes in the grey
+      values of the trimap's unknown pixels (`graspcut.matting.trimap.with_estimate`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from graspcut.matting.models.colour_prior import colour_prior
 from graspcut.matting.models.decoder import MattingDecoder, Modulation
+from graspcut.matting.trimap import HIGHEST_UNKNOWN, LOWEST_UNKNOWN
 from graspcut.nn.blocks import ResidualBlock, convolution_bn_relu
 
 _INPUTS = 3 + 1 + 1 + 3 + 3 + 1 + 2
@@ -30,12 +34,14 @@ class LSAMattingSmallConfig:
         encoder_blocks: residual blocks of the levels.
         decoder_widths: channels of decoder blocks 1 (finest) to 5.
         head_width: channels of the head.
+        begins_with: what the network's output is added to: the guess from nearby colours, or closed-form's matte.
     """
 
     encoder_widths: tuple[int, ...] = (16, 32, 48, 64, 96)
     encoder_blocks: tuple[int, ...] = (0, 1, 1, 1, 1)
     decoder_widths: tuple[int, ...] = (16, 24, 32, 32, 48)
     head_width: int = 16
+    begins_with: Literal["colours", "closed-form"] = "colours"
 
 
 class LSAMattingSmall(nn.Module):
@@ -56,13 +62,16 @@ class LSAMattingSmall(nn.Module):
         self.config = config if config is not None else LSAMattingSmallConfig()
         widths, counts = self.config.encoder_widths, self.config.encoder_blocks
         levels: list[nn.Module] = []
-        inputs = _INPUTS
+        own_inputs = _INPUTS + (self.config.begins_with != "colours")
+        inputs = own_inputs
         for width, count in zip(widths, counts, strict=True):
             blocks = [ResidualBlock(width) for _ in range(count)]
             levels.append(nn.Sequential(convolution_bn_relu(inputs, width, stride=2), *blocks))
             inputs = width
         self.levels = nn.ModuleList(levels)
-        self.decoder = MattingDecoder(widths, self.config.decoder_widths, inputs=_INPUTS, head=self.config.head_width)
+        self.decoder = MattingDecoder(
+            widths, self.config.decoder_widths, inputs=own_inputs, head=self.config.head_width
+        )
         # Begin as the guess alone.
         last = self.decoder.head[-1]
         assert isinstance(last, nn.Conv2d)
@@ -75,9 +84,14 @@ class LSAMattingSmall(nn.Module):
     def encode(self, image: Tensor, trimap: Tensor) -> list[Tensor]:
         """What no refinement changes: the input at full size and the encoder's levels."""
         guess, foreground, background, deviation = colour_prior(image, trimap)
-        misfit = (guess * foreground + (1.0 - guess) * background - image).square().sum(dim=1, keepdim=True).sqrt()
-        differences = (foreground - image, background - image, misfit, deviation)
-        beside = torch.cat((image - 0.5, 2.0 * trimap - 1.0, guess, *differences), dim=1)
+        beginning: Tensor = guess
+        others: tuple[Tensor, ...] = ()
+        if self.config.begins_with == "closed-form":
+            beginning, others = estimate_in(trimap), (guess,)
+        misfit = (beginning * foreground + (1.0 - beginning) * background - image).square().sum(dim=1, keepdim=True)
+        differences = (foreground - image, background - image, misfit.sqrt(), deviation)
+        known = (trimap > 0.99).to(image.dtype) - (trimap < 0.01).to(image.dtype)
+        beside = torch.cat((image - 0.5, known, beginning, *differences, *others), dim=1)
         encoded = [beside]
         features = beside
         for level in self.levels:
@@ -89,3 +103,9 @@ class LSAMattingSmall(nn.Module):
         """Alpha (B, 1, H, W) from what `encode` gave; see `MattingDecoder.forward`."""
         found: Tensor = encoded[0][:, 4:5] + self.decoder(encoded[1:], encoded[0], modulation)
         return found
+
+
+def estimate_in(trimap: Tensor) -> Tensor:
+    """Alpha in the grey values of a trimap (`with_estimate`), (B, 1, H, W) in 0..1; known pixels are 0 and 1."""
+    lowest, highest = LOWEST_UNKNOWN / 255.0, HIGHEST_UNKNOWN / 255.0
+    return ((trimap - lowest) / (highest - lowest)).clamp(0.0, 1.0)

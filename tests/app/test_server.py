@@ -14,7 +14,8 @@ pytest.importorskip("fastapi", reason="the extra app is not installed")
 from fastapi.testclient import TestClient
 
 from graspcut.annotate.carrying import ORIGINALS_FOLDER
-from graspcut.app.server import MOST_BODY_BYTES, create_app
+from graspcut.app.guard import MOST_BODY_BYTES
+from graspcut.app.server import create_app
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.verdicts import accepted_frames

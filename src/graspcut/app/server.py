@@ -1,33 +1,22 @@
-"""The review server: FastAPI on 127.0.0.1, for browsers of this machine only.
+"""The review server: FastAPI on 127.0.0.1, for browsers of this machine only (`guard.py`).
 
-Pages of other sites can send requests to this machine too; so requests must name this machine as their host, and come
-from this page where they say where they come from. Frames are found by their names in the data set, never by paths.
+Frames are found by their names in the data set, never by paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from graspcut.app.guard import add_page, guard
 from graspcut.app.review_queue import ReviewQueue
 from graspcut.frames.errors import FrameError
 
-MOST_BODY_BYTES = 8 * 2**20
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _PAGE_FILES = {"review.js": "text/javascript", "review.css": "text/css"}
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 Identity = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -61,7 +50,7 @@ def create_app(folder: str | Path) -> FastAPI:
     queue = ReviewQueue(folder)
     app = FastAPI(title="GraspCut review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.queue = queue
-    app.middleware("http")(_guard)
+    app.middleware("http")(guard)
 
     @app.exception_handler(KeyError)
     async def unknown(request: Request, error: KeyError) -> Response:
@@ -71,46 +60,10 @@ def create_app(folder: str | Path) -> FastAPI:
     async def refused(request: Request, error: FrameError) -> Response:
         return JSONResponse({"detail": str(error)}, 422)
 
-    _add_page(app)
+    add_page(app, "index.html", _PAGE_FILES)
     _add_frames(app, queue)
     _add_work(app, queue)
     return app
-
-
-async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Host, origin and size of every request, before anything else."""
-    if not _is_this_machine(request.headers.get("host", "")):
-        return Response("this server answers to 127.0.0.1 and localhost only", 403)
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        return Response("requests of other pages are refused", 403)
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MOST_BODY_BYTES:
-        return Response(f"a body may have {MOST_BODY_BYTES} bytes", 413)
-    if "transfer-encoding" in request.headers:
-        return Response("a body needs its length", 411)
-    response = await call_next(request)
-    response.headers.update(_HEADERS)
-    return response
-
-
-def _is_this_machine(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return name in _HOSTS
-
-
-def _add_page(app: FastAPI) -> None:
-    static = files("graspcut.app") / "static"
-
-    @app.get("/")
-    def page() -> Response:
-        return Response((static / "index.html").read_text(encoding="utf-8"), media_type="text/html")
-
-    @app.get("/static/{name}")
-    def page_file(name: str) -> Response:
-        if name not in _PAGE_FILES:
-            raise HTTPException(404, "there is no such file")
-        return Response((static / name).read_text(encoding="utf-8"), media_type=_PAGE_FILES[name])
 
 
 def _add_frames(app: FastAPI, queue: ReviewQueue) -> None:

@@ -26,6 +26,8 @@ _EXTRAS = {
     "lzfse": "import",
     "fastapi": "app",
     "uvicorn": "app",
+    "websockets": "app",
+    "rerun": "view",
     "ray": "scale",
     "webdataset": "scale",
 }

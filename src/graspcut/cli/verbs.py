@@ -70,6 +70,19 @@ VERBS = (
         "graspcut segment depth/*.png --depth-unit-mm 1 --focal-px 475 --out labels",
     ),
     Verb(
+        "live",
+        "Segment",
+        "live:live",
+        "Label what a camera sees while it sees it, and show it in a browser.\n\n"
+        "The page is on 127.0.0.1: depth in colour, hand and object, the rate, and the time from camera to screen. "
+        "Always the newest frame; the frames before steady the labels. A camera that is pulled out is found again when "
+        "it is put back; a recording plays as if it were a camera.",
+        "graspcut live\n"
+        "graspcut live --source demo --loop\n"
+        "graspcut live --source my-recording --port 0 --no-browser\n"
+        "graspcut live --rerun",
+    ),
+    Verb(
         "matte",
         "Cut out",
         "matte:matte",

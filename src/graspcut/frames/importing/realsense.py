@@ -32,6 +32,7 @@ class RealSenseFeed:
     Args:
         device: Of pyrealsense2.
         waits: Whether the device can be made to wait (a file); otherwise frames are dropped when the queue is full.
+        colour: Also take colour. A depth frame then waits for the picture that belongs to it.
         width, height, frames_per_s: What a camera is asked for; a device without that takes its first profile.
 
     Attributes:
@@ -44,7 +45,14 @@ class RealSenseFeed:
     """
 
     def __init__(
-        self, device: Any, *, waits: bool = False, width: int = 640, height: int = 480, frames_per_s: int = 30
+        self,
+        device: Any,
+        *,
+        waits: bool = False,
+        colour: bool = True,
+        width: int = 640,
+        height: int = 480,
+        frames_per_s: int = 30,
     ) -> None:
         import pyrealsense2 as rs
 
@@ -59,7 +67,7 @@ class RealSenseFeed:
         self.depth_unit_mm = 0.0
         found: dict[str, Any] = {}
         for sensor in device.query_sensors():
-            for kind, stream in (("depth", rs.stream.depth), ("colour", rs.stream.color)):
+            for kind, stream in (("depth", rs.stream.depth), ("colour", rs.stream.color))[: 2 if colour else 1]:
                 profile = self._profile(sensor, stream)
                 if profile is not None and kind not in found:
                     found[kind] = profile

@@ -1,0 +1,142 @@
+"""`graspcut live`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from graspcut.cli import UsageError
+from graspcut.cli.options import Backend, Precision, Size, parse_camera, parse_size
+
+if TYPE_CHECKING:
+    from graspcut.app.listening import Listener
+    from graspcut.frames.live_sources import LiveSource
+    from graspcut.segmentation.live import LiveSegmentation
+
+
+def live(
+    *,
+    source: str = "camera",
+    model: str | None = None,
+    port: int = 8766,
+    browser: bool = True,
+    loop: Annotated[bool, Parameter(negative="")] = False,
+    rerun: Annotated[bool, Parameter(negative="")] = False,
+    rerun_file: Path | None = None,
+    independent: Annotated[bool, Parameter(negative="")] = False,
+    sensitivity: float = 1.0,
+    size: Size = "640x480",
+    frames_per_s: int = 30,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    camera: str | None = None,
+    device: str = "auto",
+    backend: Backend = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+) -> int:
+    """Labels what a camera sees while it sees it, and shows it.
+
+    Args:
+        source: camera for a RealSense that is plugged in; demo for the bundled recording; or a recording, a dataset
+            folder or a folder of depth images, which play as if they were a camera.
+        model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
+        port: Of the page, on 127.0.0.1; 0 takes a free one.
+        browser: Open the page in a browser.
+        loop: Start a recording anew at its end.
+        rerun: Also open the Rerun viewer: depth, labels and the coloured point cloud (extra [view]).
+        rerun_file: Also write what Rerun shows into this .rrd file (extra [view]); it grows with every frame.
+        independent: Label every frame on its own, instead of with what the frames before know.
+        sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
+            calls less by mistake.
+        size: Width and height that a camera is asked for.
+        frames_per_s: Frames a second that a camera is asked for, and of images without times.
+        depth_unit_mm: Millimetres per step of 16-bit files that do not say it.
+        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
+        camera: File with the intrinsics of frames without a camera, or the name of a camera; see graspcut segment.
+        device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
+        backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
+        precision: auto takes what the model ships for the engine.
+        threads: Processor threads of the network; all that this process may use if not given.
+    """
+    from graspcut.app.audience import Audience
+    from graspcut.app.listening import Listener
+    from graspcut.app.live_server import create_live_app
+    from graspcut.frames.errors import FrameWarning
+    from graspcut.runtime.opening import OpenOptions
+    from graspcut.segmentation.live import LiveSegmentation
+    from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
+
+    if camera is not None and focal_px is not None:
+        raise UsageError("--camera and --focal-px both say the focal length; give one of them")
+    warnings.simplefilter("ignore", FrameWarning)
+    begin = threading.Event()
+    opened = _open(source, size, frames_per_s, loop, depth_unit_mm, camera, focal_px, begin)
+    listener = Listener(port)
+    name = model or DEFAULT_MODEL
+    segmenter = Segmenter.open(OpenOptions(name, device, backend, precision, threads))
+    segmenter.sensitivity = sensitivity
+    running = LiveSegmentation(opened, segmenter, independent=independent)
+    audience = Audience(running, f"{name}: {segmenter.description}", begin)
+    view: RerunView | None = None
+    if rerun or rerun_file is not None:
+        from graspcut.app.rerun_view import RerunView
+
+        view = RerunView(viewer=rerun, file=rerun_file)
+        running.add_screen(view.show)
+        begin.set()
+    with running:
+        print(f"live: {listener.address} (Ctrl-C ends it)", flush=True)
+        threading.Thread(target=_end_with, args=(running, listener), daemon=True).start()
+        # The server ends in order and then passes Ctrl-C on; it is the usual end and no failure.
+        with contextlib.suppress(KeyboardInterrupt):
+            listener.serve(create_live_app(audience), open_browser=browser)
+    if view is not None:
+        view.close()
+    if running.error is not None:
+        raise running.error
+    said = audience.state()
+    print(f"{said['captured']} frame(s) from {opened.title}, {said['labelled']} labelled", file=sys.stderr)
+    return 0
+
+
+def _end_with(running: LiveSegmentation, listener: Listener) -> None:
+    """Ends the page when an error has ended what it shows; a recording's last frame stays."""
+    running.wait()
+    if running.error is not None:
+        listener.stop()
+
+
+def _open(
+    source: str,
+    size: str,
+    frames_per_s: int,
+    loop: bool,
+    depth_unit_mm: float | None,
+    camera: str | None,
+    focal_px: float | None,
+    begin: threading.Event,
+) -> LiveSource:
+    """The camera, or what plays as one."""
+    from graspcut.frames.errors import FrameError
+    from graspcut.frames.live_sources import PlayedRecording, RealSenseCamera
+    from graspcut.frames.sources import open_source
+    from graspcut.segmentation.demo import demo_recording_folder
+
+    if source == "camera" and not Path(source).exists():
+        width, height = parse_size(size)
+        try:
+            return RealSenseCamera(width=width, height=height, frames_per_s=frames_per_s)
+        except FrameError as error:
+            raise FrameError(f"{error} Without one: graspcut live --source demo, or --source RECORDING.") from error
+    place = demo_recording_folder() if source == "demo" and not Path(source).exists() else Path(source)
+    intrinsics = None if camera is None else parse_camera(camera)
+    frames = open_source(place, depth_unit_mm=depth_unit_mm, camera=intrinsics)
+    title = place.resolve().name
+    return PlayedRecording(frames, title, loop=loop, frames_per_s=frames_per_s, begin=begin, focal_px=focal_px)

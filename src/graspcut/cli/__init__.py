@@ -56,7 +56,12 @@ def _run(arguments: Sequence[str] | None) -> None:
 
     app = build_app()
     try:
-        app(None if arguments is None else list(arguments))
+        typed = list(sys.argv[1:] if arguments is None else arguments)
+        if typed[:1] == ["train"]:
+            from graspcut.cli.recipe import with_recipe
+
+            typed = with_recipe(app, typed)
+        app(typed)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from None

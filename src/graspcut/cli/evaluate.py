@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ def segmentation(
     dataset: Path | None = None,
     /,
     *,
-    model: str | None = None,
+    model: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    network_file: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     predictions: Path | None = None,
     labels: Path | None = None,
     save: Path = DEFAULT_SAVE,
@@ -33,7 +35,9 @@ def segmentation(
 
     Args:
         dataset: Dataset folder, or a folder with depth/ and label/, to run a model on.
-        model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
+        model: Shipped model's name, model folder, run folder, or file of graspcut export; by default the shipped
+            compact network. Several are scored on the same frames and shown together, as by graspcut compare.
+        network_file: Python file of a network of your own, see docs/add-a-network.md; may be given several times.
         predictions: Folder of label images to score instead, such as graspcut segment writes.
         labels: Folder of true label images with the names of the predictions.
         save: File for all scores.
@@ -45,10 +49,12 @@ def segmentation(
         precision: auto takes what the model ships for the engine.
     """
     from graspcut.cli.progress import frame_progress
-    from graspcut.cli.saving import check_save, print_failures
+    from graspcut.cli.saving import check_save
     from graspcut.frames.dataset import open_dataset
     from graspcut.frames.label_shares import read_label_shares
     from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
+    from graspcut.segmentation.model_comparison import compare_models, find_entry, network_file_of
+    from graspcut.segmentation.model_comparison_files import save_reports, text_table
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
@@ -60,19 +66,43 @@ def segmentation(
         elif dataset is not None:
             reader = open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
             print(f"{dataset}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
-            report = evaluate_model(
-                Segmenter.load(model or DEFAULT_MODEL, device, backend=backend, precision=precision),
-                reader,
-                valid_pixels_only=valid_pixels_only,
-                progress=progress,
-            )
+            if len(model) > 1:
+                comparison = compare_models(
+                    model,
+                    reader,
+                    network_files=network_file,
+                    device=device,
+                    backend=backend,
+                    precision=precision,
+                    valid_pixels_only=valid_pixels_only,
+                    progress=progress,
+                )
+            else:
+                entry = find_entry(model[0] if model else DEFAULT_MODEL)
+                file = network_file_of(entry, network_file)
+                segmenter = Segmenter.load(entry.model, device, backend=backend, precision=precision, network_file=file)
+                report = evaluate_model(segmenter, reader, valid_pixels_only=valid_pixels_only, progress=progress)
+    if len(model) > 1:
+        save_reports(comparison, save)
+        for compared in comparison.models:
+            print(f"{compared.name}\n{compared.report.table()}\n")
+        print(text_table(comparison))
+        report = comparison.models[0].report
+        print(f"\nsaved: {save}")
+        return _ended(report.failures)
     report.save(save)
     print(report.table())
     print(f"\nsaved: {save}")
-    if not report.failures:
-        return 0
-    print_failures(report.failures)
-    return 1
+    return _ended(report.failures)
+
+
+def _ended(failures: Sequence[tuple[str, str]]) -> int:
+    """Says what could not be used, and returns the exit code."""
+    from graspcut.cli.saving import print_failures
+
+    if failures:
+        print_failures(failures)
+    return 1 if failures else 0
 
 
 def pose(

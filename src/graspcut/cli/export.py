@@ -13,6 +13,7 @@ def export(
     /,
     *,
     out: Path,
+    network_file: Path | None = None,
     form: Annotated[Literal["onnx", "openvino"], Parameter(name="--format")] = "onnx",
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
     depth_type: Literal["float32", "uint16"] = "float32",
@@ -26,6 +27,7 @@ def export(
     Args:
         model: Shipped model's name or model folder.
         out: Folder for model.onnx, model.int8.onnx, model.xml, ... If it is the model's own, the graph is found there.
+        network_file: Python file of a network of your own, see docs/add-a-network.md; the graph needs it no more.
         form: onnx (one file), or openvino (an .xml and a .bin).
         precision: fp32; fp16 (weights rounded, half the size); bf16 (OpenVINO, on processors that have it); int8.
         depth_type: What the graph takes: float32 millimetres, or whole ones as uint16.
@@ -55,6 +57,7 @@ def export(
             samples=samples,
             largest_loss=largest_loss,
             progress=progress,
+            network_file=network_file,
         )
     facts = [("written", f"{report.path} ({report.megabytes:.1f} MB)")]
     if report.differing is not None:

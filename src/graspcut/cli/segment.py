@@ -20,6 +20,7 @@ def segment(
     *inputs: Annotated[Path, Parameter(required=True)],
     out: Path,
     model: str | None = None,
+    network_file: Path | None = None,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
     camera: str | None = None,
@@ -42,6 +43,7 @@ def segment(
         inputs: Depth images (16-bit PNG, TIFF, PGM, PFM, EXR), .npy, .npz, folders of these, recordings, datasets.
         out: Folder for the label images and summary.json.
         model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
+        network_file: Python file of a network of your own, see docs/add-a-network.md; exported graphs need none.
         depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
         focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
         sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
@@ -82,7 +84,9 @@ def segment(
     warnings.simplefilter("ignore", FrameWarning)
     name = model or DEFAULT_MODEL
     # Frames of a folder are independent: one thread a frame does more of them than all threads on one frame.
-    options = OpenOptions(name, device, backend, precision, threads, parallel_calls=threads or usable_cores())
+    options = OpenOptions(
+        name, device, backend, precision, threads, parallel_calls=threads or usable_cores(), network_file=network_file
+    )
     segmenter = Segmenter.open(options)
     segmenter.sensitivity = sensitivity
     if ray and careful:

@@ -49,7 +49,7 @@ def synth(
         depth_unit_mm: Millimetres per step of --scene's 16-bit files that do not say it.
         focal_px: Focal length in pixels of --scene's frames without a camera; 0.745 times the width if not given.
         objects: Triangle mesh (STL, OBJ, GLB, PLY, OFF) of an object of your own, to be held and to lie about; may be
-            given several times. Needs the extra mesh.
+            given several times. Needs the extra mesh. Or a Python file with a kind of it, see docs/add-a-network.md.
         object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
         hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR: more than half of the hands are drawn with it,
             the others with cones.
@@ -61,7 +61,7 @@ def synth(
     from graspcut.cli.progress import frame_progress
     from graspcut.synth.dataset import generate_dataset
     from graspcut.synth.hands.skinned import read_skinned_hand
-    from graspcut.synth.objects.files import ObjectFile, read_object
+    from graspcut.synth.objects.files import ObjectFile, read_own
     from graspcut.synth.place import PlaceConfig, open_place
     from graspcut.synth.settings import SynthConfig
 
@@ -73,7 +73,7 @@ def synth(
             height, width = open_place(place)[0].depth_mm.shape
     own = tuple(ObjectFile(str(path), object_unit_mm) for path in objects)
     for file in own:
-        read_object(file)  # what is wrong with it is said before a folder is made
+        read_own(file)  # what is wrong with it is said before a folder is made
     if hand_mesh is not None:
         read_skinned_hand(str(hand_mesh))
     config = SynthConfig(

@@ -222,7 +222,9 @@ VERBS = (
         "train:segmentation",
         "Train a segmentation network from the renderer or from dataset folders.",
         "graspcut train segmentation --folder runs/first --steps 2000\n"
-        "graspcut train segmentation --folder runs/mine --data frames more --steps 5000",
+        "graspcut train segmentation --folder runs/mine --data frames more --steps 5000\n"
+        "graspcut train segmentation --folder runs/own --network-file my_net.py\n"
+        "graspcut train segmentation --folder runs/second --config recipe.toml",
     ),
     Verb(
         "adapt",
@@ -278,8 +280,18 @@ VERBS = (
         "Train and measure",
         "evaluate:segmentation",
         "Compare a model's labels, or label images, with the truth.",
-        "graspcut evaluate segmentation frames --model dense-attention-small\n"
+        "graspcut evaluate segmentation frames --model runs/first runs/mine\n"
         "graspcut evaluate segmentation --predictions labels --labels truth",
+    ),
+    Verb(
+        "compare",
+        "Train and measure",
+        "compare:compare",
+        "Score and time several models on the same frames: one table, and plots.\n\n"
+        "Takes run folders, model folders, shipped models and exported graphs. Prints all scores, parameters, "
+        "multiply-accumulates and milliseconds; with --out also writes them as Markdown and CSV, with the learning "
+        "curves of runs and object IoU by visible size.",
+        "graspcut compare runs/first dense-attention-small --data test --out compared",
     ),
     Verb(
         "evaluate pose",

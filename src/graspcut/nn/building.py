@@ -6,7 +6,7 @@ network as `config`. What lies in a model folder is
     {"class": "DenseAttentionSmall", "arguments": {"squeeze_width": 16, ...}}
 
 written out in full, so that a later change of a default does not change what old weights are loaded into. No string is
-ever looked up outside the table.
+ever looked up outside the table. A network of the user's own has a third entry, "file", see `own_networks`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import nn
 
+from graspcut.nn.own_networks import own_network_of, registered_network
 from graspcut.nn.working_scale import WorkingScale
 
 NetworkTable = Mapping[str, tuple[type[nn.Module], type[Any]]]
@@ -31,18 +32,23 @@ def build_network(config: Mapping[str, Any], networks: NetworkTable) -> nn.Modul
         networks: the method's table.
 
     Raises:
-        ValueError: unknown class or argument; the message lists the known ones.
+        ValueError: unknown class or argument; the message lists the known ones. A network of the user's own whose file
+            is not open, or is another one.
     """
-    name = config.get("class")
-    if not isinstance(name, str) or name not in networks:
+    name, own = config.get("class"), own_network_of(config)
+    if own is not None:
+        network, config_class = own.network, own.config
+    elif not isinstance(name, str) or name not in networks:
         raise ValueError(f"unknown network class {name!r}, expected one of {', '.join(networks)}")
-    network, config_class = networks[name]
+    else:
+        network, config_class = networks[name]
     arguments = dict(config.get("arguments") or {})
     known = [field.name for field in fields(config_class)]
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; it takes {', '.join(known)}")
-    return network(config_class(**{key: _tuples(value) for key, value in arguments.items()}))
+    filled = config_class(**{key: _tuples(value) for key, value in arguments.items()})
+    return network(filled) if own is None else own.build(filled)
 
 
 def network_config(network: nn.Module, networks: NetworkTable) -> dict[str, Any]:
@@ -56,7 +62,9 @@ def network_config(network: nn.Module, networks: NetworkTable) -> dict[str, Any]
         TypeError: the network is none of the table.
     """
     core = network.core if isinstance(network, WorkingScale) else network
-    name = type(core).__name__
+    name, own = type(core).__name__, registered_network(core)
+    if own is not None:
+        return {**own.description, "arguments": asdict(core.config)}  # type: ignore[call-overload]
     if name not in networks or not isinstance(core, networks[name][0]):
         raise TypeError(f"{name} is none of this method's networks, expected one of {', '.join(networks)}")
     return {"class": name, "arguments": asdict(core.config)}  # type: ignore[call-overload]

@@ -95,6 +95,7 @@ def export_model(
     samples: Samples | None = None,
     largest_loss: float = LARGEST_INT8_LOSS,
     progress: ProgressCallback | None = None,
+    network_file: str | Path | None = None,
 ) -> ExportReport:
     """Writes OUT/model[.precision].onnx or .xml.
 
@@ -109,6 +110,7 @@ def export_model(
         samples: for int8: a quarter calibrates, the rest tests. None takes the method's own.
         largest_loss: points of the score that int8 may lose.
         progress: called with (samples done, samples in all) while int8 is tested.
+        network_file: see `Predictor.load`.
 
     Raises:
         BackendError: a precision that the format or the method has not, an engine that is not installed, or a graph
@@ -129,7 +131,7 @@ def export_model(
     tests: _Part | None = None
     if precision == "int8" and method.quantization is not None:
         calibration, tests = _int8_samples(method.quantization.default_samples() if samples is None else samples)
-    network = method.predictor.load_network(model)
+    network = method.predictor.load_network(model, network_file)
     make_output_folder(out)
     folder = find_model_folder(model)
     description = describe_graph(method, Path(model).name, precision, model_digest(folder))

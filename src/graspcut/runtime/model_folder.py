@@ -12,6 +12,7 @@ temporary name and renamed, so a killed command leaves either the old folder or 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -70,12 +71,16 @@ def find_model_folder(name_or_dir: str | Path) -> Path:
     if (path / CONFIG_NAME).is_file():
         return path
     names = shipped_model_names()
+    if (path / "model" / CONFIG_NAME).is_file():
+        raise ModelFolderError(f"{path} is a run folder, and its model is in it: did you mean {path / 'model'}?")
     if str(name_or_dir) in names:
         return shipped_models_dir() / str(name_or_dir)
     shipped = ", ".join(names) if names else "none"
     state = f"the folder exists but has no {CONFIG_NAME}" if path.is_dir() else "there is no such folder"
+    close = difflib.get_close_matches(str(name_or_dir), names, 1)
+    meant = f" Did you mean {close[0]}?" if close else ""
     raise ModelFolderError(
-        f"no model {str(name_or_dir)!r}: {state}, and no shipped model has that name (shipped: {shipped}). "
+        f"no model {str(name_or_dir)!r}: {state}, and no shipped model has that name (shipped: {shipped}).{meant} "
         f"Give the path of a model folder or one of these names."
     )
 

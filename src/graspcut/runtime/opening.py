@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graspcut.cores import nvidia_driver_present
+from graspcut.own_files import OwnFile, check_own_file, file_of_config
 from graspcut.runtime.contract import BACKENDS, PRECISIONS, BackendError, GraphDescription, Session, TaskContract
 from graspcut.runtime.engines import install_hint, installed_backends, is_installed, known_backend, require
 from graspcut.runtime.graph_files import GRAPH_SUFFIXES, READABLE, find_graph
@@ -36,6 +37,7 @@ class OpenOptions:
             "fp32", "fp16", "bf16" or "int8".
         threads: processor threads; None takes all cores that this process may use.
         parallel_calls: how many threads will call at the same time.
+        network_file: Python file of a network of the user's own; run only where PyTorch builds that network.
 
     Raises:
         BackendError: a value that no model could be opened with.
@@ -47,6 +49,7 @@ class OpenOptions:
     precision: str = "auto"
     threads: int | None = None
     parallel_calls: int = 1
+    network_file: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision != "auto" and self.precision not in PRECISIONS:
@@ -106,7 +109,14 @@ def open_model(options: OpenOptions, contract: TaskContract, torch_session: Torc
     check_model_config(config, folder, contract)
     backend = _chosen_backend(folder, options)
     digest = model_digest(folder)
+    wanted = file_of_config(config.get("model") or {})
+    if wanted is not None and options.network_file is not None:
+        check_own_file(wanted, OwnFile.of(options.network_file), str(config["model"].get("class")))
     if backend == "pytorch":
+        if wanted is not None and options.network_file is not None:
+            from graspcut.nn.own_networks import open_network_file
+
+            open_network_file(options.network_file)
         session = torch_session(folder, options.device, _torch_precision(options), options.threads)
         return OpenedModel(session, options, config, digest)
     path = find_graph(folder, backend, options.precision)

@@ -113,6 +113,7 @@ class Predictor:
         backend: str = "auto",
         precision: str = "auto",
         parallel_calls: int = 1,
+        network_file: str | Path | None = None,
     ) -> Self:
         """Loads a model that comes with the package, a model folder, or an exported graph. Nothing is downloaded.
 
@@ -126,12 +127,14 @@ class Predictor:
             precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32; bf16 on a
                 GPU), "fp32", "fp16", "bf16" or "int8".
             parallel_calls: how many threads will call at the same time.
+            network_file: Python file of a network of your own, see docs/add-a-network.md; graphs need none.
 
         Raises:
             ModelFolderError: if there is no such model or it is damaged.
+            OwnFileError: if a network's file is missing, or another one than it was trained with.
             BackendError: if the back end, the device or the precision is not there.
         """
-        return cls.open(OpenOptions(name_or_path, device, backend, precision, threads, parallel_calls))
+        return cls.open(OpenOptions(name_or_path, device, backend, precision, threads, parallel_calls, network_file))
 
     @classmethod
     def open(cls, options: OpenOptions) -> Self:
@@ -171,12 +174,21 @@ class Predictor:
         return session_of_graph(graph, cls.contract, device=device, threads=threads, precision=precision)
 
     @classmethod
-    def load_network(cls, name_or_dir: str | Path) -> nn.Module:
+    def load_network(cls, name_or_dir: str | Path, network_file: str | Path | None = None) -> nn.Module:
         """The network of a model folder, with its weights, in evaluation mode.
+
+        Args:
+            name_or_dir: see `load`.
+            network_file: see `load`; it is run.
 
         Raises:
             ModelFolderError: if there is no such model, it is damaged, or it is for another task.
+            OwnFileError: see `load`.
         """
+        if network_file is not None:
+            from graspcut.nn.own_networks import open_network_file
+
+            open_network_file(network_file)
         from graspcut.runtime.model_folder import fill_network
 
         folder = find_model_folder(name_or_dir)

@@ -21,6 +21,7 @@ from graspcut.frames.images import read_single_channel
 from graspcut.labels import UNKNOWN
 from graspcut.segmentation.batch import FrameSegmenter
 from graspcut.segmentation.metrics import (
+    MEANS_NOTE,
     BoundaryCounts,
     BoundaryScores,
     ConfusionCounts,
@@ -73,6 +74,7 @@ class EvaluationReport:
             lines.append(f"{name:<12}" + "".join(f"{_percent(value):>11}" for value in values))
         boundary = self.boundary
         lines += [
+            MEANS_NOTE,
             "",
             f"boundary F1 within {boundary.tolerance_px:g} px: hand {_percent(boundary.hand)}, "
             f"object {_percent(boundary.object)}, mean {_percent(boundary.mean)}",

@@ -31,6 +31,9 @@ CLASSES = len(LABEL_NAMES)
 SIZE_BINS_PX: tuple[tuple[float, float], ...] = ((0, 150), (150, 600), (600, 2000), (2000, float("inf")))
 """Bins of the visible object size, lower bound included, in pixels of a 320x240 picture."""
 
+MEANS_NOTE = "mean IOU: of hand and object; mean IU: of background, hand and object."
+"""Both are in the paper's tables and differ by the background, which is easy; it stands below every table with both."""
+
 _REFERENCE_PIXELS = 320 * 240
 
 

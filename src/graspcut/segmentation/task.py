@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.labels import LABEL_NAMES
+from graspcut.nn.own_networks import registered_network
 from graspcut.segmentation.data import SegmentationBatch
 from graspcut.segmentation.losses import contour_loss, weighted_cross_entropy
 from graspcut.segmentation.metrics import ConfusionCounts, scores_of_matrix
 from graspcut.segmentation.models import MODELS, build_model, model_config
+from graspcut.segmentation.own_losses import OwnLosses
 from graspcut.train.optimisation import Optimisation, parameter_penalty
 from graspcut.train.task import BaseTask
 
@@ -132,21 +135,48 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
         config_of_model: what `build_model` builds the network from.
         config: how to train it.
         model: a network to train instead of a fresh one, for example with loaded weights.
+        own_losses: terms of the user's own, added to the loss from the first step on.
+        pretrained: name and digest of the file that the encoder was filled from.
     """
 
     task_name: ClassVar[str] = "segmentation"
     shown_score: ClassVar[str | None] = "mean_iou"
     follows_steps: ClassVar[tuple[str, ...]] = ("optimisation.steps", "contour_steps")
 
-    def __init__(self, config_of_model: Mapping[str, Any], config: TaskConfig, model: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        config_of_model: Mapping[str, Any],
+        config: TaskConfig,
+        model: nn.Module | None = None,
+        *,
+        own_losses: OwnLosses | None = None,
+        pretrained: Mapping[str, str] | None = None,
+    ) -> None:
         network = build_model(config_of_model) if model is None else model
         known = isinstance(network, tuple(network_class for network_class, _ in MODELS.values()))
+        known = known or registered_network(network) is not None
         super().__init__(network, model_config(network) if known else config_of_model, config)
+        self.own_losses = own_losses
+        self.pretrained = None if pretrained is None else dict(pretrained)
+
+    def _added(self) -> dict[str, Any]:
+        """What the recipe has beside its configuration; runs without it describe themselves as ever."""
+        own = None if self.own_losses is None else self.own_losses.describe()
+        return {name: value for name, value in (("own_loss", own), ("pretrained", self.pretrained)) if value}
+
+    def describe(self) -> dict[str, Any]:
+        """See `BaseTask`."""
+        return {**super().describe(), **self._added()}
+
+    def export(self, directory: Path, *, training: dict[str, Any], results: dict[str, float]) -> Path:
+        """See `BaseTask`."""
+        return super().export(directory, training={**training, **self._added()}, results=results)
 
     def loss_terms(self, batch: SegmentationBatch, step: int) -> dict[str, Tensor]:
         """See `BaseTask`."""
         logits = self.model(*batch.inputs)
-        return self.terms_of_logits(logits.float(), batch.labels, contour=self.config.contour_active(step))
+        terms = self.terms_of_logits(logits.float(), batch.labels, contour=self.config.contour_active(step))
+        return terms if self.own_losses is None else {**terms, **self.own_losses.weighted(logits.float(), batch)}
 
     def terms_of_logits(self, logits: Tensor, labels: Tensor, *, contour: bool) -> dict[str, Tensor]:
         """Weighted terms of the loss; their sum is minimised.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ from graspcut.frames.shards import INDEX_NAME as SHARDS_INDEX
 from graspcut.frames.shards import ShardReader
 from graspcut.frames.splits import frames_of_part, is_split
 from graspcut.nn.working_scale import working_size
-from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.data import PAPER_AUGMENTATION, WorkingTarget, segmentation_target
 from graspcut.segmentation.mixing import rendered_views, working_focal_px
-from graspcut.segmentation.models import MODEL_NAMES, build_model
+from graspcut.segmentation.own_losses import open_loss_file, weights_of
+from graspcut.segmentation.recipe_options import AugmentationOptions, LossOptions, OptimisationOptions, given
+from graspcut.segmentation.starting import build_start, describe_pretrained
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -51,12 +52,15 @@ _WINDOWS = (((0.4, 8 / 15), 0.5), ((0.55, 0.6), 0.5))
 _WHOLE_BATCH = 0.375  # of the windows' batch size, so that batches cost about the same
 
 
-def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunResult:
+def train_segmentation(
+    training: SegmentationTraining, run: RunConfig, *, files: Mapping[str, bytes] | None = None
+) -> RunResult:
     """Trains in a run folder, from the start or from where the folder stands, and exports the model there.
 
     Args:
         training: What to train.
         run: Where and on what it runs.
+        files: See `run_training`.
 
     Raises:
         ValueError: If options do not fit together, or the folder holds another run.
@@ -64,6 +68,9 @@ def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunRes
     """
     prepare_run(run)
     model_config, model = build_start(training)
+    own_losses = None
+    if training.loss_file is not None:
+        own_losses = open_loss_file(training.loss_file, weights_of(training.loss_term))
     recorded = _recorded_samples(training, working_focal_px(model))
     data = TrainingData(
         _views(training, recorded, model),
@@ -73,8 +80,14 @@ def train_segmentation(training: SegmentationTraining, run: RunConfig) -> RunRes
         workers=training.workers,
     )
     frames = sum(len(samples) for samples in recorded)
-    task = SegmentationTask(model_config, task_config(training, frames), model)
-    return run_training(task, data, run)
+    task = SegmentationTask(
+        model_config,
+        task_config(training, frames),
+        model,
+        own_losses=own_losses,
+        pretrained=describe_pretrained(training),
+    )
+    return run_training(task, data, run, files=files)
 
 
 def task_config(training: SegmentationTraining, frames: int) -> TaskConfig:
@@ -95,33 +108,29 @@ def task_config(training: SegmentationTraining, frames: int) -> TaskConfig:
         if training.is_fine_tuning:
             config = TaskConfig.quick(FINE_TUNING_STEPS, learning_rate=FINE_TUNING_RATE, average_decay=0.99)
         contour_part = 0.1 if contour_part is None else contour_part
-    optimisation = {
-        name: value
-        for name in ("steps", "learning_rate", "weight_decay")
-        if (value := getattr(training, name)) is not None
-    }
-    losses = {
-        name: value for name in ("class_weights", "contour_weight") if (value := getattr(training, name)) is not None
-    }
+    optimisation = given(training, OptimisationOptions)
+    if training.steps is not None:
+        optimisation["steps"] = training.steps
+    for name in ("average_decay", "gradient_clip"):
+        if optimisation.get(name) == 0:
+            optimisation[name] = None
+    losses = given(training, LossOptions, "contour_part", "loss_file", "loss_term")
     changed = dataclasses.replace(config.optimisation, **optimisation)
     return dataclasses.replace(
         config, optimisation=changed, contour_steps=round(contour_part * changed.steps), **losses
     )
 
 
-def build_start(training: SegmentationTraining) -> tuple[dict[str, Any], nn.Module]:
-    """Configuration and network that a training begins with: a fresh one, or that of a model folder."""
-    if training.start is None:
-        name = training.network
-        if name is None:
-            name = "dense-attention-seg" if training.preset == "paper" else "dense-attention-small"
-        config = MODEL_NAMES[name]
-        return config, build_model(config)
-    folder_config, weights = load_model_folder(training.start)
-    config = dict(folder_config["model"])
-    model = build_model(config)
-    fill_network(model, weights, training.start)
-    return config, model
+def _augmentation(training: SegmentationTraining, default: AugmentationConfig) -> AugmentationConfig:
+    """The preset's changes of frames with this training's."""
+    bases = {
+        None: default,
+        "full": AugmentationConfig.full(),
+        "rendered": AugmentationConfig.rendered(),
+        "paper": PAPER_AUGMENTATION,
+        "none": AugmentationConfig(),
+    }
+    return dataclasses.replace(bases[training.augmentation], **given(training, AugmentationOptions, "augmentation"))
 
 
 def _reader(folder: Path, training: SegmentationTraining) -> DatasetReader:
@@ -227,7 +236,7 @@ def _views(
     paper = training.preset == "paper"
     batch = training.frames_per_batch
     if recorded:
-        augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.full()
+        augmentation = _augmentation(training, PAPER_AUGMENTATION if paper else AugmentationConfig.full())
         views = [
             View(samples, segmentation_target, probability=len(samples), batch_size=batch, augmentation=augmentation)
             for samples in recorded
@@ -238,7 +247,7 @@ def _views(
         weight = share / (1 - share) * sum(len(samples) for samples in recorded)
         seed = training.data_seed + _MIXED_SEED
         return [*views, *rendered_views(working_focal_px(network), share=weight, batch_size=batch, seed=seed)]
-    augmentation = PAPER_AUGMENTATION if paper else AugmentationConfig.rendered()
+    augmentation = _augmentation(training, PAPER_AUGMENTATION if paper else AugmentationConfig.rendered())
     synth = _synth(training, working_focal_px(network), focal_jitter=0.1)
     whole_share = training.whole_share
     if whole_share is None:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from graspcut.segmentation.recipe_options import (
+    NETWORK_NAMES,
+    AugmentationOptions,
+    LossOptions,
+    NetworkName,
+    NetworkOptions,
+    OptimisationOptions,
+)
 from graspcut.synth.sensors.names import SensorName
 
-NetworkName = Literal[
-    "dense-attention-small",
-    "dense-attention-seg",
-    "deeplabv3plus",
-    "fcn-32s",
-    "fcn-16s",
-    "fcn-8s",
-    "large-kernel-matters",
-    "refinenet",
-]
+__all__ = ["NETWORK_NAMES", "DataOptions", "NetworkName", "SegmentationTraining"]
 
 
 @dataclass(frozen=True)
-class SegmentationTraining:
-    """What is trained, on what, and for how long.
+class DataOptions:
+    """On what, and for how long.
 
     Attributes:
         preset: "quick", the recipe of the shipped weights, or "paper": the published network, batch size and schedule.
-        network: The network; by default that of the preset, "dense-attention-small" or "dense-attention-seg".
-        start: Model folder or shipped model to go on from; its network is taken instead of `network`.
         steps: Batches to train; by default 20,000 for quick, 800 when fine-tuning, and for paper 140 + 10 epochs. An
             unfinished or finished run may be made longer by giving more.
         batch_size: Frames in a batch; by default 8 for quick, 4 for paper. With several processes, of each.
@@ -49,16 +47,9 @@ class SegmentationTraining:
             for quick and 1 for paper.
         data_seed: Seed of frames and augmentation.
         workers: Processes that prepare batches.
-        learning_rate: Highest learning rate; by default the preset's, and 0.0003 when fine-tuning (`start` and `data`).
-        weight_decay: Of convolution weights; by default the preset's.
-        class_weights: Weights of background, hand and object in the cross entropy; by default the preset's.
-        contour_weight: Weight of the contour loss in the last phase; by default the preset's.
-        contour_part: Part of the run that is the last phase; by default the preset's.
     """
 
     preset: Literal["quick", "paper"] = "quick"
-    network: NetworkName | None = None
-    start: str | None = None
     steps: int | None = None
     batch_size: int | None = None
     data: tuple[Path, ...] = ()
@@ -74,11 +65,11 @@ class SegmentationTraining:
     whole_share: float | None = None
     data_seed: int = 0
     workers: int = 1
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    class_weights: tuple[float, float, float] | None = None
-    contour_weight: float | None = None
-    contour_part: float | None = None
+
+
+@dataclass(frozen=True)
+class SegmentationTraining(DataOptions, NetworkOptions, LossOptions, OptimisationOptions, AugmentationOptions):
+    """What is trained, on what, how, and for how long: the fields of all five parts, each explained there."""
 
     def __post_init__(self) -> None:
         for name in ("whole_share", "contour_part", "rendered_share"):
@@ -87,6 +78,12 @@ class SegmentationTraining:
                 raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
+        if self.network is not None and self.network_file is None and self.network not in NETWORK_NAMES:
+            close = difflib.get_close_matches(self.network, NETWORK_NAMES, 1)
+            meant = f", did you mean {close[0]}?" if close else ""
+            raise ValueError(f"unknown network {self.network!r}{meant} Networks: {', '.join(NETWORK_NAMES)}")
+        if self.loss_term and self.loss_file is None:
+            raise ValueError(f"the loss term {self.loss_term[0]} needs the file that has it: --loss-file my_loss.py")
         if self.rendered_share == 1 and self.data:
             raise ValueError("rendered_share is 1, which leaves nothing of the data; expected less, or no data")
 

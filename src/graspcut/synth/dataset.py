@@ -16,6 +16,7 @@ from graspcut.cores import usable_cores
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.own_files import OwnFile
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 
 # The SR300's 1/8 mm keeps every preset's own steps exactly and reaches 8.19 m in 16 bits.
@@ -78,6 +79,9 @@ def generate_dataset(
     out = Path(out)
     # Through JSON, so that it compares equal to what the file of an earlier run says.
     description = json.loads(json.dumps({"synth": dataclasses.asdict(config), "seed": seed}))
+    kinds = [file.path for file in config.objects if file.path.endswith(".py")]
+    if kinds:  # a path says little of what such a file draws
+        description["own_files"] = [dataclasses.asdict(OwnFile.of(path)) for path in kinds]
     _claim(out, description)
     writer = DatasetWriter(out, depth_unit_mm=DEPTH_UNIT_MM, description=description, batched=True)
     missing = [index for index in range(count) if not writer.has(index)]

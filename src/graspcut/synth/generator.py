@@ -14,7 +14,7 @@ from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND, HAND
 from graspcut.synth.hands.skinned import read_skinned_hand
 from graspcut.synth.labelling import look_up, visible_joints
-from graspcut.synth.objects.files import read_object
+from graspcut.synth.objects.files import read_own
 from graspcut.synth.place import PlaceConfig, PlaceFrame, lay_over, observe, open_place
 from graspcut.synth.rendering import colour_camera as colour_module
 from graspcut.synth.rendering.creases import fill_creases
@@ -142,7 +142,7 @@ class FrameGenerator:
             scene_config = _before_a_place(scene_config, reach)
             sensor = replace(sensor, far_mm=max(sensor.far_mm, min(1.2 * reach, 8000.0)))
         hand = None if config.hand_mesh is None else read_skinned_hand(config.hand_mesh)
-        own = tuple(read_object(file) for file in config.objects)
+        own = tuple(read_own(file) for file in config.objects)
         scene = sample_scene(rng, camera, scene_config, config.profile, farthest_mm, own, hand)
         if config.window is not None:
             camera = _window(camera, config.window, scene.hands, rng)

@@ -21,7 +21,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from graspcut.frames.atomic_writing import make_output_folder, remove_abandoned_files
+from graspcut.frames.atomic_writing import make_output_folder, remove_abandoned_files, write_bytes_atomically
 from graspcut.runtime.folder_lock import folder_lock
 from graspcut.train.checkpoints import AtomicCheckpointIO, Checkpoints, check_checkpoint
 from graspcut.train.run_config import LAST_CHECKPOINT, RunConfig, RunResult, TrainingError
@@ -63,13 +63,20 @@ class TrainableTask(Protocol):
         """Writes the model folder."""
 
 
-def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunConfig) -> RunResult:
+def run_training(
+    task: L.LightningModule,
+    data: L.LightningDataModule,
+    run: RunConfig,
+    *,
+    files: Mapping[str, bytes] | None = None,
+) -> RunResult:
     """Trains a task in a run folder, from the start or from where the folder stands, and exports the model.
 
     Args:
         task: the LightningModule; it also has to be a `TrainableTask`. Build it after `prepare_run`.
         data: its data, whose `state_dict` holds the position in the data.
         run: where and how.
+        files: what else the run folder is to hold, by name; written once it is sure that the folder is this run's.
 
     Returns:
         How it ended. On SIGTERM and on the interrupt key the state is saved and `finished` is False.
@@ -87,6 +94,8 @@ def run_training(task: L.LightningModule, data: L.LightningDataModule, run: RunC
     # One process of a run holds the folder for all of them.
     with folder_lock(run.folder) if trainer.is_global_zero else contextlib.nullcontext():
         record_or_compare(run, describe_run(trainable, data, run, trainer.world_size), trainable.follows_steps)
+        for name, content in (files or {}).items() if trainer.is_global_zero else ():
+            write_bytes_atomically(run.folder / name, content)
         try:
             with _interruptible():
                 return _trained(task, trainable, data, run, trainer)

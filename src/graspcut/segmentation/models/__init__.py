@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from graspcut.nn.building import build_network, network_config
+from graspcut.nn.own_networks import register_network
 from graspcut.nn.working_scale import WorkingScale
 from graspcut.segmentation.models.deeplabv3plus import DeepLabV3Plus, DeepLabV3PlusConfig
 from graspcut.segmentation.models.dense_attention import DenseAttentionSeg, DenseAttentionSegConfig
@@ -70,4 +71,5 @@ __all__ = [
     "WorkingScale",
     "build_model",
     "model_config",
+    "register_network",
 ]

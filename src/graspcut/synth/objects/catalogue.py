@@ -165,8 +165,13 @@ def build_object(kind: str, rng: np.random.Generator) -> HeldObject:
     """
     if kind not in KINDS:
         raise KeyError(f"unknown object kind {kind!r}; known kinds: {', '.join(sorted(KINDS))}")
+    return object_of_kind(kind, KINDS[kind], rng)
+
+
+def object_of_kind(kind: str, build: Callable[[Draws], Shape], rng: np.random.Generator) -> HeldObject:
+    """A random object of a kind that a function draws."""
     draws = Draws(rng)
-    shape = KINDS[kind](draws)
+    shape = build(draws)
     bump_mm, wavelength_mm = 0.0, 20.0
     if draws.chance(_BUMP_CHANCE) and not shape.thin:
         wavelength_mm = draws.between(8.0, 40.0)

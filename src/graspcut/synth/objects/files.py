@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from graspcut.synth.objects.building_blocks import Row, box
 from graspcut.synth.objects.catalogue import HeldObject, transform_rows
 from graspcut.synth.objects.meshes import Mesh
+from graspcut.synth.objects.own_kinds import OwnKinds, open_kind_file
 
 _SUFFIXES = (".stl", ".obj", ".glb", ".gltf", ".ply", ".off")
 _METRES = (".glb", ".gltf")  # the format says so
@@ -31,10 +32,10 @@ _SHRINK = 0.35  # of a voxel, on every side
 
 @dataclass(frozen=True)
 class ObjectFile:
-    """A file with a triangle mesh.
+    """A file with a triangle mesh, or with kinds of object.
 
     Attributes:
-        path: STL, OBJ, GLB, PLY or OFF.
+        path: STL, OBJ, GLB, PLY or OFF; or a Python file, see `own_kinds`.
         unit_mm: Millimetres per unit of the file: 1 for most STL files, 1000 for metres; GLB's unit is the metre.
     """
 
@@ -194,6 +195,16 @@ def read_object(file: ObjectFile) -> HeldObject:
         flat=bool(half[2] < 0.25 * half[0]),
         mesh=Mesh(vertices, triangles, np.zeros(len(triangles), np.int32)),
     )
+
+
+@lru_cache(maxsize=32)
+def read_own(file: ObjectFile) -> HeldObject | OwnKinds:
+    """What a file has: the object of a mesh, or the kinds of a Python file, which is run.
+
+    Raises:
+        ValueError: See `read_object` and `own_kinds.open_kind_file`.
+    """
+    return open_kind_file(file.path) if Path(file.path).suffix == ".py" else read_object(file)
 
 
 def drawn_anew(held: HeldObject, rng: np.random.Generator, *, mirrored: bool) -> HeldObject:

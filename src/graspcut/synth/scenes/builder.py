@@ -16,6 +16,7 @@ from graspcut.synth.hands.skinned import SkinnedHand
 from graspcut.synth.objects.catalogue import HeldObject, build_object, draw_kind, scaled, transform_rows
 from graspcut.synth.objects.files import drawn_anew
 from graspcut.synth.objects.meshes import Mesh
+from graspcut.synth.objects.own_kinds import OwnKinds
 from graspcut.synth.objects.signed_distance import ROW
 from graspcut.synth.rendering.culling import OBJECT_COLUMNS
 from graspcut.synth.rendering.primitives import PRIMITIVE_ROW, SURFACE, Float64Array, transform_flesh
@@ -83,7 +84,7 @@ class SceneBuilder:
         config: How often things occur.
         camera: The depth camera.
         profile: Version of the renderer.
-        own_objects: Objects of the user's, from `objects.files.read_object`.
+        own_objects: Objects of the user's, from `objects.files.read_own`.
         own_hand: Skinned mesh that some of the hands are drawn with; None for cones alone.
     """
 
@@ -93,7 +94,7 @@ class SceneBuilder:
         config: SceneConfig,
         camera: Camera,
         profile: ProfileName = "v2",
-        own_objects: tuple[HeldObject, ...] = (),
+        own_objects: tuple[HeldObject | OwnKinds, ...] = (),
         own_hand: SkinnedHand | None = None,
     ) -> None:
         self.own_hand = own_hand
@@ -212,6 +213,8 @@ class SceneBuilder:
         if mirrored is None:
             mirrored = bool(self.rng.random() < 0.5)
         held = self.own_objects[int(self.rng.integers(len(self.own_objects)))]
+        if isinstance(held, OwnKinds):  # its mirror image is only another draw
+            return held.draw(self.rng)
         return drawn_anew(held, self.rng, mirrored=mirrored)
 
     def thing_to_lay(self) -> HeldObject:

@@ -7,6 +7,7 @@ import numpy as np
 from graspcut.frames.camera import Camera
 from graspcut.synth.hands.skinned import SkinnedHand
 from graspcut.synth.objects.catalogue import HeldObject
+from graspcut.synth.objects.own_kinds import OwnKinds
 from graspcut.synth.scenes.builder import PlacedHand, Scene, SceneBuilder
 from graspcut.synth.scenes.close_up import add_close_up
 from graspcut.synth.scenes.config import ProfileName, SceneConfig
@@ -22,7 +23,7 @@ def sample_scene(
     config: SceneConfig,
     profile: ProfileName = "v2",
     farthest_mm: float = FARTHEST_MM,
-    own_objects: tuple[HeldObject, ...] = (),
+    own_objects: tuple[HeldObject | OwnKinds, ...] = (),
     own_hand: SkinnedHand | None = None,
 ) -> Scene:
     """Draw a scene.
@@ -33,7 +34,7 @@ def sample_scene(
         config: How often things occur.
         profile: Which version of the renderer draws it.
         farthest_mm: How far the depth camera sees.
-        own_objects: Objects of the user's, from `objects.files.read_object`.
+        own_objects: Objects of the user's, from `objects.files.read_own`.
         own_hand: Skinned mesh that some of the hands are drawn with.
     """
     builder = SceneBuilder(rng, config, camera, profile, own_objects, own_hand)

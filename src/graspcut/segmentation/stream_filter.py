@@ -5,21 +5,32 @@ Log class probabilities at the scale of the network, in the box around what may 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import focal_length_px
-from graspcut.frames.flow import backward_flow, depths_agree, flow_picture, nearest_depth_mm, sample_along
+from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm
 from graspcut.labels import BACKGROUND
-from graspcut.segmentation.result import Segmentation, labels_of
+from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.stream_kernels import (
+    add_up,
+    bounds_of_possible,
+    carry,
+    factors_of,
+    log_probabilities,
+    multiply,
+)
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3
 _LOWEST_LOG_POSTERIOR = -6.0
-_FOREGROUND = 0.02  # a pixel whose background is less certain than this takes part
+_CERTAIN = 0.98  # a pixel whose background is less certain than this takes part
+_BEYOND_DOUBT = 0.9995
+_LOG_HALF = float(np.log(0.5))
+_EDGE_MM = 30.0  # neighbouring pixels that are farther apart belong to two surfaces
 _MARGIN_PX = 16
 _FLOW_STEP = 2
 
@@ -36,6 +47,9 @@ class StreamConfig:
         growth_frames: frames in agreement after which about two thirds of the way to `trust` are done.
         tolerance_mm: largest change of a surface's depth between two frames.
         least_agreement: share of the possible hand and object pixels that has to agree, else the stream starts anew.
+        largest_strain: how much the flow may change from pixel to pixel of hands and objects, the mean in pixels per
+            pixel. Surfaces move as wholes; a flow that brings one picture onto an unrelated one is torn to pieces, so
+            that their depths may well agree.
         longest_gap_s: frames farther apart than this, by their time stamps, start anew.
         still_after_s: in front of a camera that stands still, what has not moved for so many seconds is taken for
             background; None never does. Needs time stamps, else 30 frames are a second.
@@ -48,11 +62,19 @@ class StreamConfig:
     first_trust: float = 0.8
     growth_frames: float = 4.0
     tolerance_mm: float = 25.0
-    least_agreement: float = 0.8
+    least_agreement: float = 0.9
+    largest_strain: float = 0.15
     longest_gap_s: float = 0.5
     still_after_s: float | None = None
     future_frames: int = 16
     block_frames: int = 64
+
+    @property
+    def trusts(self) -> NDArray[np.float32]:
+        """(n,) trust after 1, 2, .. frames in agreement; the last one stays."""
+        frames = np.arange(math.ceil(5 * self.growth_frames) + 1)
+        growth = 1.0 - np.exp(-frames / self.growth_frames)
+        return (self.first_trust + (self.trust - self.first_trust) * growth).astype(np.float32)
 
     def __post_init__(self) -> None:
         if not 0 <= self.first_trust <= self.trust < 1:
@@ -119,28 +141,21 @@ def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: 
     width = result.depth_mm.shape[1]
     step = max(1, round(focal_length_px(result.camera, width) / WORKING_FOCAL_PX))
     depth = np.ascontiguousarray(result.depth_mm[::step, ::step])
-    background = result.probabilities[BACKGROUND, ::step, ::step]
-    possible = background < 1.0 - _FOREGROUND
-    if before is not None and before.evidence.box is not None and before.evidence.depth_mm.shape == depth.shape:
-        possible = possible | (before.log_posterior[..., BACKGROUND] < np.float32(np.log(0.5)))
-    box = _box_around(possible)
-    classes = result.probabilities.shape[0]
-    if box is None:
-        return Evidence(depth, np.zeros((0, 0, classes), np.float32), None, step, timestamp_s)
-    inside = np.ascontiguousarray(result.probabilities[:, ::step, ::step][:, *box].transpose(1, 2, 0))
-    log_inside = np.asarray(cv2.log(np.maximum(inside, np.float32(_PROBABILITY_FLOOR))), dtype=np.float32)
-    return Evidence(depth, log_inside, box, step, timestamp_s)
-
-
-def _box_around(mask: NDArray[np.bool_]) -> Box | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
-        return None
-    height, width = mask.shape
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN_PX), min(height, int(rows[-1]) + 1 + _MARGIN_PX)),
-        slice(max(0, int(columns[0]) - _MARGIN_PX), min(width, int(columns[-1]) + 1 + _MARGIN_PX)),
+    known = np.zeros((0, 0, 3), np.float32) if before is None else before.log_posterior
+    bounds = np.zeros(4, np.int64)
+    bounds_of_possible(result.probabilities, step, _CERTAIN, known, _LOG_HALF, bounds)
+    top, bottom, left, right = (int(bound) for bound in bounds)
+    if bottom < top:
+        return Evidence(depth, np.zeros((0, 0, 3), np.float32), None, step, timestamp_s)
+    box = (
+        slice(max(0, top - _MARGIN_PX), min(depth.shape[0], bottom + 1 + _MARGIN_PX)),
+        slice(max(0, left - _MARGIN_PX), min(depth.shape[1], right + 1 + _MARGIN_PX)),
     )
+    log_inside = np.empty((box[0].stop - box[0].start, box[1].stop - box[1].start, 3), np.float32)
+    log_probabilities(
+        result.probabilities, step, box[0].start, box[1].start, _BEYOND_DOUBT, _PROBABILITY_FLOOR, log_inside
+    )
+    return Evidence(depth, log_inside, box, step, timestamp_s)
 
 
 def carried_over(
@@ -164,24 +179,19 @@ def carried_over(
     nothing = None, np.zeros(depth.shape, np.float32)
     if neighbour is None or not _follows(neighbour.evidence, evidence, config):
         return nothing
-    before = neighbour.evidence.depth_mm[box]
-    small, small_before = depth[::_FLOW_STEP, ::_FLOW_STEP], before[::_FLOW_STEP, ::_FLOW_STEP]
+    small, small_before = (frame.depth_mm[box][::_FLOW_STEP, ::_FLOW_STEP] for frame in (evidence, neighbour.evidence))
     flow = backward_flow(
         flow_picture(small, nearest_depth_mm(small)), flow_picture(small_before, nearest_depth_mm(small_before))
     )
-    enlarged = cv2.resize(flow, (depth.shape[1], depth.shape[0]), interpolation=cv2.INTER_LINEAR)
-    flow = np.asarray(_FLOW_STEP * enlarged, dtype=np.float32)
-    agrees = depths_agree(depth, before, flow, tolerance_mm=config.tolerance_mm)
-    warped = sample_along(neighbour.log_posterior[box], flow)
-    foreground = evidence.log_probabilities[..., BACKGROUND] < np.log(0.5)
-    foreground |= (warped[..., BACKGROUND] < np.log(0.5)) & (depth > 0)
-    possible = int(np.count_nonzero(foreground))
-    if possible == 0 or np.count_nonzero(agrees & foreground) < config.least_agreement * possible:
+    carried, frames = np.empty((*depth.shape, 3), np.float32), np.empty(depth.shape, np.float32)
+    possible, agreeing, strain = carry(
+        evidence.depth_mm, neighbour.evidence.depth_mm, neighbour.log_posterior, neighbour.agreed_frames,
+        evidence.log_probabilities, flow, _FLOW_STEP, box[0].start, box[1].start, config.tolerance_mm,
+        np.log(_CERTAIN), config.trusts, carried, frames,
+    )  # fmt: skip
+    if possible == 0 or agreeing < config.least_agreement * possible or strain > config.largest_strain:
         return nothing
-    frames = np.where(agrees, sample_along(neighbour.agreed_frames[box], flow, nearest=True) + 1, np.float32(0))
-    growth = 1.0 - np.exp(-(frames - 1) / config.growth_frames)
-    trust = np.where(agrees, config.first_trust + (config.trust - config.first_trust) * growth, np.float32(0))
-    return warped * trust[..., np.newaxis].astype(np.float32), frames.astype(np.float32)
+    return carried, frames
 
 
 def _follows(before: Evidence, evidence: Evidence, config: StreamConfig) -> bool:
@@ -201,24 +211,19 @@ def next_state(
     config: StreamConfig,
 ) -> StreamState:
     """Own evidence and what was carried over, normalised; no class becomes impossible for ever."""
-    posterior = np.zeros((*evidence.depth_mm.shape, evidence.log_probabilities.shape[-1]), np.float32)
+    posterior = np.zeros((*evidence.depth_mm.shape, 3), np.float32)
     frames = np.zeros(evidence.depth_mm.shape, np.float32)
     if evidence.box is not None:
         box = evidence.box
-        total = evidence.log_probabilities if carried is None else evidence.log_probabilities + carried
-        posterior[box] = np.maximum(_normalised(total), np.float32(_LOWEST_LOG_POSTERIOR))
+        if carried is None:
+            np.maximum(evidence.log_probabilities, np.float32(_LOWEST_LOG_POSTERIOR), out=posterior[box])
+        else:
+            add_up(evidence.log_probabilities, carried, _LOWEST_LOG_POSTERIOR, posterior[box])
         frames[box] = agreed_frames
     unmoved = np.zeros((0, 0), np.float32)
     if config.still_after_s is not None:
         unmoved = _unmoved_s(before, evidence)
     return StreamState(evidence, posterior, frames, unmoved, carried is None)
-
-
-def _normalised(log_values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., C) log values minus the log of their sum."""
-    shifted = log_values - log_values.max(axis=-1, keepdims=True)
-    total = cv2.exp(shifted).sum(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(total), dtype=np.float32)
 
 
 def with_evidence(
@@ -234,21 +239,13 @@ def with_evidence(
     """
     if extra is None or evidence.box is None:
         return own
-    step = evidence.step
-    rows, columns = evidence.pixels
     probabilities, labels = own.probabilities.copy(), own.labels.copy()
-    part = probabilities[:, rows, columns]
-    depth = own.depth_mm[rows, columns]
-    height, width = part.shape[1:]
-    if step > 1:
-        enlarged = cv2.resize(extra, (step * extra.shape[1], step * extra.shape[0]), interpolation=cv2.INTER_LINEAR)
-        extra = np.asarray(enlarged, dtype=np.float32)[:height, :width]
-    weights = cv2.exp(np.ascontiguousarray(extra - extra.max(axis=-1, keepdims=True)))
-    weighted = np.maximum(part, np.float32(_PROBABILITY_FLOOR)) * np.asarray(weights).transpose(2, 0, 1)
-    weighted = weighted / weighted.sum(axis=0)
-    valid = depth > 0
-    probabilities[:, rows, columns] = np.where(valid, weighted, part)
-    labels[rows, columns] = np.where(valid, labels_of(weighted, sensitivity), BACKGROUND)
+    factors = np.empty_like(extra)
+    factors_of(extra, factors)
+    multiply(
+        probabilities, labels, own.depth_mm, factors, evidence.step, evidence.box[0].start, evidence.box[1].start,
+        _PROBABILITY_FLOOR, sensitivity, _EDGE_MM,
+    )  # fmt: skip
     return replace(own, probabilities=probabilities, labels=labels)
 
 

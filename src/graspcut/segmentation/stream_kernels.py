@@ -1,0 +1,306 @@
+"""Compiled loops of the filter over time; `stream_filter.py` says what they are for. No lock is held.
+
+Maps at the stream's scale are (h, w); what belongs to a box of it has the box's size, and `top` and `left` say where
+that lies. Log probabilities have their three classes last, a result's probabilities have them first. A pixel that this
+frame and the one beside it both call background beyond doubt is passed over: most of a picture is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from graspcut.kernel_cache import compiled
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def _compiled(function: Function) -> Function:
+    return compiled(nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})(function)
+
+
+@_compiled
+def bounds_of_possible(
+    probabilities: np.ndarray, step: int, certain: float, before: np.ndarray, doubtful: float, bounds: np.ndarray
+) -> None:
+    """First and last row and column in which something may be hand or object.
+
+    Args:
+        probabilities: float32 (3, H, W).
+        step: pixels of the frame for each of the stream.
+        certain: a background below this may be something else.
+        before: float32 (h, w, 3), log posterior of the frame before; (0, 0, 3) if there is none.
+        doubtful: a log background below this was something else.
+        bounds: int64 (4,), written: first row, last row, first column, last column; last < first if there are none.
+    """
+    height = (probabilities.shape[1] + step - 1) // step
+    width = (probabilities.shape[2] + step - 1) // step
+    has_before = before.shape[0] == height and before.shape[1] == width
+    top, bottom, left, right = height, -1, width, -1
+    for y in range(height):
+        first, last = width, -1
+        for x in range(width):
+            possible = probabilities[0, y * step, x * step] < certain
+            if has_before and not possible:
+                possible = before[y, x, 0] < doubtful
+            if possible:
+                last = x
+                if first == width:
+                    first = x
+        if last >= 0:
+            top = min(top, y)
+            bottom = y
+            left = min(left, first)
+            right = max(right, last)
+    bounds[0], bounds[1], bounds[2], bounds[3] = top, bottom, left, right
+
+
+@_compiled
+def log_probabilities(
+    probabilities: np.ndarray, step: int, top: int, left: int, certain: float, floor: float, out: np.ndarray
+) -> None:
+    """Logs of a box of a result's probabilities, not below that of `floor`; certain background is not looked at closer.
+
+    Args:
+        probabilities: float32 (3, H, W).
+        step, top, left: where pixels of the box lie.
+        certain: from this on a background is certain.
+        floor: smallest probability.
+        out: float32 (box height, box width, 3), written.
+    """
+    lowest = np.float32(np.log(floor))
+    least = np.float32(floor)
+    for y in range(out.shape[0]):
+        row = (top + y) * step
+        for x in range(out.shape[1]):
+            column = (left + x) * step
+            if probabilities[0, row, column] >= certain:
+                out[y, x, 0] = np.float32(0.0)
+                out[y, x, 1] = lowest
+                out[y, x, 2] = lowest
+            else:
+                for label in range(3):
+                    out[y, x, label] = np.log(max(probabilities[label, row, column], least))
+
+
+@_compiled
+def carry(
+    depth: np.ndarray, before_depth: np.ndarray, before_posterior: np.ndarray, before_frames: np.ndarray,
+    own: np.ndarray, flow: np.ndarray, flow_step: int, top: int, left: int, tolerance: float, possible_from: float,
+    trusts: np.ndarray, carried: np.ndarray, frames: np.ndarray,
+) -> tuple[int, int, float]:  # fmt: skip
+    """Brings the log posterior of the frame beside this one to where its surfaces are now.
+
+    Four pixels of the frame beside are mixed where the flow points between them, those alone whose depth agrees.
+
+    Args:
+        depth, before_depth: float32 (h, w) millimetres, 0 = no data.
+        before_posterior: float32 (h, w, 3) log posterior.
+        before_frames: float32 (h, w), for how many frames a surface has been in agreement.
+        own: float32 (box height, box width, 3), log probabilities of this frame.
+        flow: float32 (ceil(box height / flow_step), ceil(box width / flow_step), 2) pixels of its own, at every
+            `flow_step`-th pixel of the box.
+        flow_step: see there.
+        top, left: of the box.
+        tolerance: largest change of depth in millimetres.
+        possible_from: a log background below this may be something else.
+        trusts: float32 (n,), trust after 1, 2, .. frames in agreement; the last one stays.
+        carried: float32 (box height, box width, 3), written; 0 where nothing agrees.
+        frames: float32 (box height, box width), written.
+
+    Returns:
+        pixels that either frame calls hand or object, how many of them agree, and how much the flow changes from one
+        of them to the next, the mean in pixels per pixel.
+    """
+    height, width = depth.shape
+    rows, columns = carried.shape[0], carried.shape[1]
+    flow_rows, flow_columns = flow.shape[0], flow.shape[1]
+    half = np.float32(np.log(0.5))
+    one, zero = np.float32(1.0), np.float32(0.0)
+    scale = np.float32(flow_step)
+    foreground, agreeing, strain = 0, 0, 0.0
+    for y in range(rows):
+        fy = np.float32(y) / scale
+        j = min(int(fy), flow_rows - 1)
+        j1 = min(j + 1, flow_rows - 1)
+        ty = fy - np.float32(j)
+        for x in range(columns):
+            for label in range(3):
+                carried[y, x, label] = zero
+            frames[y, x] = zero
+            here = depth[top + y, left + x]
+            if not here > zero:
+                continue
+            own_background = own[y, x, 0]
+            fx = np.float32(x) / scale
+            i = min(int(fx), flow_columns - 1)
+            i1 = min(i + 1, flow_columns - 1)
+            tx = fx - np.float32(i)
+            u = scale * (
+                (one - ty) * ((one - tx) * flow[j, i, 0] + tx * flow[j, i1, 0])
+                + ty * ((one - tx) * flow[j1, i, 0] + tx * flow[j1, i1, 0])
+            )
+            v = scale * (
+                (one - ty) * ((one - tx) * flow[j, i, 1] + tx * flow[j, i1, 1])
+                + ty * ((one - tx) * flow[j1, i, 1] + tx * flow[j1, i1, 1])
+            )
+            px = np.float32(left + x) + u
+            py = np.float32(top + y) + v
+            nx = min(max(int(px + np.float32(0.5)), 0), width - 1)
+            ny = min(max(int(py + np.float32(0.5)), 0), height - 1)
+            if own_background > possible_from and before_posterior[ny, nx, 0] > possible_from:
+                continue
+            x0, y0 = int(np.floor(px)), int(np.floor(py))
+            ax, ay = px - np.float32(x0), py - np.float32(y0)
+            total = zero
+            background, hand, thing = zero, zero, zero
+            for corner in range(4):
+                cx, cy = x0 + (corner & 1), y0 + (corner >> 1)
+                if cx < 0 or cy < 0 or cx >= width or cy >= height:
+                    continue
+                weight = (ax if corner & 1 else one - ax) * (ay if corner >> 1 else one - ay)
+                there = before_depth[cy, cx]
+                if there > zero and abs(here - there) < tolerance:
+                    total += weight
+                    background += weight * before_posterior[cy, cx, 0]
+                    hand += weight * before_posterior[cy, cx, 1]
+                    thing += weight * before_posterior[cy, cx, 2]
+            agrees = total > np.float32(0.2)
+            if agrees:
+                background /= total
+                hand /= total
+                thing /= total
+            is_foreground = own_background < half or (agrees and background < half)
+            if is_foreground:
+                foreground += 1
+                across, down = flow[j, i1, 0] - flow[j, i, 0], flow[j, i1, 1] - flow[j, i, 1]
+                strain += np.sqrt(across * across + down * down)
+            if not agrees:
+                continue
+            lasting = before_frames[ny, nx] + one
+            trust = trusts[min(int(lasting), trusts.shape[0]) - 1]
+            frames[y, x] = lasting
+            carried[y, x, 0] = trust * background
+            carried[y, x, 1] = trust * hand
+            carried[y, x, 2] = trust * thing
+            if is_foreground:
+                agreeing += 1
+    return foreground, agreeing, strain / max(foreground, 1)
+
+
+@_compiled
+def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.ndarray) -> None:
+    """Normalised sums of log evidence, not below `lowest`.
+
+    Args:
+        own, carried: float32 (box height, box width, 3); where nothing was carried, `own` stays.
+        lowest: no class becomes impossible for ever.
+        posterior: float32 (box height, box width, 3), written; may be a view.
+    """
+    least = np.float32(lowest)
+    for y in range(own.shape[0]):
+        for x in range(own.shape[1]):
+            if carried[y, x, 0] == 0 and carried[y, x, 1] == 0 and carried[y, x, 2] == 0:
+                for label in range(3):
+                    posterior[y, x, label] = max(own[y, x, label], least)
+                continue
+            a = own[y, x, 0] + carried[y, x, 0]
+            b = own[y, x, 1] + carried[y, x, 1]
+            c = own[y, x, 2] + carried[y, x, 2]
+            highest = max(a, max(b, c))
+            shift = highest + np.log(np.exp(a - highest) + np.exp(b - highest) + np.exp(c - highest))
+            posterior[y, x, 0] = max(a - shift, least)
+            posterior[y, x, 1] = max(b - shift, least)
+            posterior[y, x, 2] = max(c - shift, least)
+
+
+@_compiled
+def factors_of(extra: np.ndarray, factors: np.ndarray) -> None:
+    """What probabilities are multiplied by: exp of log evidence, the largest of each pixel 1.
+
+    Args:
+        extra: float32 (box height, box width, 3).
+        factors: float32 (box height, box width, 3), written.
+    """
+    one = np.float32(1.0)
+    for y in range(extra.shape[0]):
+        for x in range(extra.shape[1]):
+            a, b, c = extra[y, x, 0], extra[y, x, 1], extra[y, x, 2]
+            if a == b and b == c:
+                factors[y, x, 0] = factors[y, x, 1] = factors[y, x, 2] = one
+                continue
+            highest = max(a, max(b, c))
+            factors[y, x, 0] = np.exp(a - highest)
+            factors[y, x, 1] = np.exp(b - highest)
+            factors[y, x, 2] = np.exp(c - highest)
+
+
+@_compiled
+def multiply(
+    probabilities: np.ndarray, labels: np.ndarray, depth: np.ndarray, factors: np.ndarray, step: int, top: int,
+    left: int, floor: float, sensitivity: float, edge_mm: float,
+) -> None:  # fmt: skip
+    """Multiplies the probabilities of a box by what the frames around say, and labels it anew.
+
+    A pixel takes the mean of the factors around it that lie on its own surface.
+
+    Args:
+        probabilities: float32 (3, H, W), changed.
+        labels: uint8 (H, W), changed.
+        depth: float32 (H, W) millimetres, 0 = no data.
+        factors: float32 (box height, box width, 3), at every `step`-th pixel.
+        step, top, left: where the box lies.
+        floor: smallest probability before.
+        sensitivity: what the odds of hand and object against background are multiplied by in the labels.
+        edge_mm: from this difference of depth on, a surface is another one.
+    """
+    rows, columns = factors.shape[0], factors.shape[1]
+    first_row, first_column = top * step, left * step
+    last_row = min(first_row + rows * step, depth.shape[0])
+    last_column = min(first_column + columns * step, depth.shape[1])
+    one, zero, least = np.float32(1.0), np.float32(0.0), np.float32(floor)
+    odds = np.float32(1.0 / sensitivity)
+    for y in range(first_row, last_row):
+        j = (y - first_row) // step
+        ty = np.float32(y - first_row - j * step) / np.float32(step)
+        for x in range(first_column, last_column):
+            i = (x - first_column) // step
+            tx = np.float32(x - first_column - i * step) / np.float32(step)
+            here = depth[y, x]
+            if not here > zero:
+                labels[y, x] = 0
+                continue
+            a, b, c, total = zero, zero, zero, zero
+            for corner in range(4):
+                weight = (tx if corner & 1 else one - tx) * (ty if corner >> 1 else one - ty)
+                if weight == zero:
+                    continue
+                cj, ci = j + (corner >> 1), i + (corner & 1)
+                if cj >= rows or ci >= columns:
+                    continue
+                there = depth[(top + cj) * step, (left + ci) * step]
+                if abs(there - here) < edge_mm:
+                    a += weight * factors[cj, ci, 0]
+                    b += weight * factors[cj, ci, 1]
+                    c += weight * factors[cj, ci, 2]
+                    total += weight
+            if total == zero or (a == total and b == total and c == total):
+                continue
+            a *= max(probabilities[0, y, x], least)
+            b *= max(probabilities[1, y, x], least)
+            c *= max(probabilities[2, y, x], least)
+            scale = one / (a + b + c)
+            a, b, c = a * scale, b * scale, c * scale
+            probabilities[0, y, x] = a
+            probabilities[1, y, x] = b
+            probabilities[2, y, x] = c
+            label = 0
+            best = a * odds
+            if b > best:
+                label = 1
+                best = b
+            if c > best:
+                label = 2
+            labels[y, x] = label

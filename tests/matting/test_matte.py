@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,7 @@ from graspcut.matting.trimap import trimap_from_alpha
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.export import export_model
 from graspcut.runtime.model_folder import save_model_folder
-from graspcut.scene.mattes import frame_trimap, matte_frame
+from graspcut.scene.mattes import colour_at_depth, frame_trimap, matte_frame
 
 pytest.importorskip("pymatting")
 
@@ -207,6 +208,25 @@ def test_frame_without_trimap() -> None:
     assert np.abs(matte.alpha - alpha).sum() < 0.5 * np.abs(hard - alpha).sum()
     with pytest.raises(FrameError, match="without colour"):
         matte_frame(Frame(frame.depth_mm), lambda given: segment(given.depth_mm), graspcut.Matter.load())
+
+
+@pytest.mark.parametrize("own_camera", [False, True])
+def test_colour_counts_where_depth_has_holes(own_camera: bool) -> None:
+    frame, alpha = depth_scene()
+    assert frame.camera is not None and frame.colour is not None
+    depth, colour_camera, colour = frame.depth_mm.copy(), None, frame.colour
+    depth[(alpha > 0) & (alpha < 1)] = 0  # depth cameras lose the rims of things
+    if own_camera:
+        # A colour camera to the side, in which things at the disc's depth lie four pixels further right.
+        colour_camera = replace(frame.camera, translation_mm=(4 * 500.0 / frame.camera.fx, 0.0, 0.0))
+        colour = np.roll(colour, 4, axis=1)
+    seen = Frame(depth, frame.camera, colour, colour_camera)
+    trimap = frame_trimap(seen, _DiscSegmentation(frame.depth_mm))
+    at_depth = colour_at_depth(seen, trimap).astype(int)
+    near = trimap != 0
+    assert np.abs(at_depth - frame.colour)[near].mean() < 4
+    matte = matte_frame(seen, lambda _: _DiscSegmentation(frame.depth_mm), graspcut.Matter.load())
+    assert np.abs(matte.alpha - alpha).mean() < 0.01
 
 
 def test_command_on_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,12 @@ def _sampled(image: NDArray[np.uint8], pixels: NDArray[np.float64], inside: NDAr
 
 
 def registered(frame: Frame, *, tolerance_mm: float = DEFAULT_TOLERANCE_MM) -> Frame:
-    """The frame with colour registered to depth and black where the colour camera does not see the surface."""
+    """The frame with colour registered to depth and black where the colour camera does not see the surface.
+
+    Colour that is registered already stays as it is, also where there is no depth.
+    """
+    if frame.colour is not None and frame.colour_camera is None:
+        return frame
     aligned = align_colour_to_depth(frame, tolerance_mm=tolerance_mm)
     colour = np.where(aligned.visible[..., None], aligned.colour, np.uint8(0))
     return replace(frame, colour=colour, colour_camera=None)

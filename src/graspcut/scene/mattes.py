@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.alignment import registered
+from graspcut.frames.alignment import align_colour_to_depth
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.labels import HAND, LABEL_NAMES, OBJECT
 from graspcut.matting.images import read_alpha
 from graspcut.matting.result import Colour, Matte
-from graspcut.matting.trimap import trimap_from_segmentation
+from graspcut.matting.trimap import FOREGROUND, UNKNOWN, trimap_from_segmentation
 from graspcut.runtime.folder_run import FrameResult
 from graspcut.runtime.pipeline import LimitedCalls
 
@@ -73,7 +74,7 @@ def matte_frame(frame: Frame, segment: Segment, matter: MatteFunction, kept: Seq
     """Cuts hand and object out of the colour of one frame.
 
     Args:
-        frame: depth with colour; colour of another camera is registered to the depth first.
+        frame: depth with colour; colour of another camera is brought to the depth's pixels, see `colour_at_depth`.
         segment: labels it, such as a `Segmenter`.
         matter: makes the matte, such as a `Matter`.
         kept: labels that are cut out.
@@ -86,9 +87,42 @@ def matte_frame(frame: Frame, segment: Segment, matter: MatteFunction, kept: Seq
             f"{frame.name or 'the frame'} has depth without colour; expected both. Mattes are made of colour: give an "
             "image with a trimap, or a recording with colour."
         )
-    aligned = registered(frame)
-    assert aligned.colour is not None
-    return matter(aligned.colour, frame_trimap(aligned, segment(aligned), kept))
+    trimap = frame_trimap(frame, segment(frame), kept)
+    return matter(colour_at_depth(frame, trimap), trimap)
+
+
+def colour_at_depth(frame: Frame, trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colour at every pixel of the depth image, also where depth is missing or frayed.
+
+    The outline of what is cut out lies at its own depth: unknown pixels take the depth of the nearest foreground, other
+    gaps that of the nearest pixel with depth. Where the colour camera sees something else, its colour is taken.
+
+    Args:
+        frame: with colour.
+        trimap: (H, W) uint8: 0, 128 and 255.
+
+    Returns:
+        (H, W, 3) uint8 RGB; colour that is registered already as it is.
+    """
+    assert frame.colour is not None
+    if frame.colour_camera is None:
+        return frame.colour
+    has_depth = frame.depth_mm > 0
+    outline, inside = trimap == UNKNOWN, has_depth & (trimap == FOREGROUND)
+    depth = _continued(frame.depth_mm, has_depth) if has_depth.any() else frame.depth_mm
+    if inside.any():
+        depth = np.where(outline, _continued(frame.depth_mm, inside), depth)
+    return align_colour_to_depth(replace(frame, depth_mm=depth)).colour
+
+
+def _continued(depth_mm: NDArray[np.float32], sources: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Depth of the nearest source at every pixel."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~sources).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    values = np.zeros(int(nearest.max()) + 1, np.float32)
+    values[nearest[sources]] = depth_mm[sources]
+    return np.asarray(values[nearest])
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing graspcut, its locked dependencies and the developer tools into $(VENV); the first time this downloads torch."
-	$(INSTALL) -e '.[app,dev,import,instances,matting,mesh,openvino,pose,realsense,scale,train,view]'
+	$(INSTALL) -e '.[app,dev,import,instances,matting,mesh,openvino,pose,realsense,scale,synth,train,view]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

@@ -11,6 +11,7 @@ import pytest
 
 from graspcut.frames.images import read_single_channel, write_image_atomically
 from graspcut.frames.json_files import read_json
+from graspcut.runtime.model_folder import shipped_models_dir
 from graspcut.segmentation.predictor import Segmenter
 from tests.mini_network import save_mini_folder, scene_mm
 
@@ -140,8 +141,19 @@ def test_a_model_without_graphs_says_what_is_missing(tmp_path: Path) -> None:
     assert f"'graspcut export {folder} --format onnx'" in finished.stderr
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_shipped_graph_is_copied(precision: str, tmp_path: Path) -> None:
+    options = ("--precision", precision, "--out", tmp_path / "out")
+    finished = command_line("export", "dense-attention-small", *options)
+    assert finished.returncode == 0, finished.stderr
+    assert "copied from" in finished.stdout
+    name = "model.onnx" if precision == "fp32" else "model.int8.onnx"
+    shipped = shipped_models_dir() / "dense-attention-small" / name
+    assert (tmp_path / "out" / name).read_bytes() == shipped.read_bytes()
+
+
 def test_exporting_says_what_to_install(tmp_path: Path) -> None:
-    finished = command_line("export", "dense-attention-small", "--out", tmp_path / "out")
+    finished = command_line("export", "dense-attention-small", "--depth-type", "uint16", "--out", tmp_path / "out")
     assert finished.returncode == 1 and "Traceback" not in finished.stderr
     assert "pip install '.[train]' in a checkout" in finished.stderr
     assert not (tmp_path / "out").exists()

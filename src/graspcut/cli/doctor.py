@@ -73,7 +73,7 @@ def _print_times(method: Method, name: str, default: Predictor) -> _Times:
     from graspcut.cli.printing import print_facts
     from graspcut.runtime import soaking
     from graspcut.runtime.contract import BACKEND_TITLES, BackendError
-    from graspcut.runtime.engines import installed_backends
+    from graspcut.runtime.engines import extra_hint, installed_backends
     from graspcut.runtime.graph_files import READABLE, find_graphs
     from graspcut.runtime.model_folder import find_model_folder
 
@@ -90,8 +90,9 @@ def _print_times(method: Method, name: str, default: Predictor) -> _Times:
                 predictor = method.predictor.load(name, backend=backend, precision=precision)
                 calls = [method.timed_call(predictor, *size) for size in soaking.SIZES]
                 found = [soaking.median_ms(call) for call in calls]
-            except BackendError as error:
-                facts.append((title, f"cannot run: {error}"))
+            except (BackendError, ModuleNotFoundError) as error:
+                how = "" if isinstance(error, BackendError) else f": {extra_hint('synth')}"
+                facts.append((title, f"cannot run: {error}{how}"))
                 continue
             times[backend, precision] = found
             sized = ", ".join(

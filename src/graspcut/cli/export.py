@@ -60,6 +60,10 @@ def export(
             network_file=network_file,
         )
     facts = [("written", f"{report.path} ({report.megabytes:.1f} MB)")]
+    if report.copied_from is not None:
+        facts.append(("copied from", f"{report.copied_from}, which is of these weights (PyTorch is not installed)"))
+        print_facts(facts)
+        return
     if report.differing is not None:
         facts.append(("labels unlike PyTorch's", f"{100 * report.differing:.3f} % of the pixels of 6 examples"))
     facts.append(("largest difference", f"{report.largest_difference:.2g} of any other output"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.instances.pasting_kernel import paste_kernel
 from graspcut.instances.windows import Scale, WindowGeometry
 
 
@@ -130,6 +129,8 @@ def paste_along_depth(
     Returns:
         (H, W) bool.
     """
+    from graspcut.instances.pasting_kernel import paste_kernel  # compiled by what the renderer is compiled by
+
     mask = np.zeros(depth_mm.shape, np.bool_) if out is None else out
     cells = np.pad(probabilities.astype(np.float32), 1)
     cell_depth = np.pad(_depth_at_cells(depth_mm, corner, cell_px, probabilities.shape[0]), 1)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graspcut.frames.atomic_writing import make_output_folder
+from graspcut.frames.atomic_writing import make_output_folder, write_bytes_atomically
 from graspcut.runtime import graphs
 from graspcut.runtime.contract import BackendError, GraphDescription
-from graspcut.runtime.engines import require
-from graspcut.runtime.graph_files import files_of_graph, graph_name
+from graspcut.runtime.engines import is_installed, require
+from graspcut.runtime.graph_files import files_of_graph, find_graphs, graph_name
 from graspcut.runtime.method import Method, Samples
 from graspcut.runtime.model_folder import find_model_folder, load_model_config, model_digest
+from graspcut.runtime.opening import open_graph_file
 from graspcut.runtime.predictor import Predictor
 from graspcut.version import __version__
 
@@ -51,6 +52,7 @@ class ExportReport:
             None where there are no such outputs.
         largest_difference: of any other output value.
         score_name: what `exact_score` and `int8_score` are.
+        copied_from: the graph that was there already, where it was copied; nothing is then compared.
         exact_score, int8_score: for int8, percent of PyTorch's float32 and of the int8 graph on samples that were not
             used for calibration; None otherwise.
     """
@@ -63,6 +65,25 @@ class ExportReport:
     score_name: str = ""
     exact_score: float | None = None
     int8_score: float | None = None
+    copied_from: Path | None = None
+
+
+def _copied(model: str | Path, out: str | Path, form: str, precision: str, reader: str) -> ExportReport | None:
+    """The graph that a model folder has already, copied; None where it has none of its own weights.
+
+    Without PyTorch nothing can be exported, but what ships is the same as what would be.
+    """
+    folder = find_model_folder(model)
+    source = find_graphs(folder).get((form, precision))
+    if source is None or open_graph_file(source, reader)[1].weights != model_digest(folder):
+        return None
+    target = make_output_folder(out) / source.name
+    for file in files_of_graph(source):
+        copy = target.with_suffix(file.suffix)
+        if not (copy.exists() and file.samefile(copy)):
+            write_bytes_atomically(copy, file.read_bytes())
+    megabytes = sum(file.stat().st_size for file in files_of_graph(target)) / 1e6
+    return ExportReport(target, precision, megabytes, None, 0.0, copied_from=source)
 
 
 @dataclass(frozen=True)
@@ -127,6 +148,10 @@ def export_model(
         raise BackendError(f"{method.task} models take no depth: leave --depth-type out")
     reader = "openvino" if form == "openvino" else "onnxruntime"
     require(reader)
+    if not is_installed("pytorch") and depth_type == "float32" and samples is None:
+        copied = _copied(model, out, form, precision, reader)
+        if copied is not None:
+            return copied
     calibration: _Part | None = None
     tests: _Part | None = None
     if precision == "int8" and method.quantization is not None:

@@ -19,7 +19,6 @@ from graspcut.segmentation.batch import segment_folder
 from graspcut.segmentation.demo import run_demo
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter, inputs_of
-from graspcut.synth.generator import FrameGenerator, SynthConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +31,8 @@ class _Rendered:
     """As many rendered frames as int8 takes."""
 
     def __init__(self) -> None:
+        from graspcut.synth.generator import FrameGenerator, SynthConfig  # the renderer is the extra `synth`
+
         self._generator = FrameGenerator(SynthConfig(width=320, height=240, profile="v1", colour=False), _INT8_SEED)
 
     def __len__(self) -> int:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "dense-attention-small"
 # Rendered examples: the seed is used neither in training nor in the tests of docs/results.md.
 _EXAMPLE_SEED = 777_001
+_OF_THE_RENDERER = ("numba", "llvmlite")
 CONTRACT = TaskContract(
     task="segmentation",
     labels=tuple(LABEL_NAMES),
@@ -98,9 +99,16 @@ class Segmenter(Predictor):
 
     @classmethod
     def example(cls, width: int, height: int, batch: int = 1, seed: int = 0) -> Inputs:
-        """Rendered frames, in whole millimetres, which every exported graph can be given."""
-        from graspcut.synth.generator import FrameGenerator, SynthConfig
+        """Rendered frames, in whole millimetres, which every exported graph can be given.
 
+        Where the renderer is not installed (the extra `synth`), those of the bundled recording, at this size.
+        """
+        try:
+            from graspcut.synth.generator import FrameGenerator, SynthConfig
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _OF_THE_RENDERER:
+                raise
+            return _bundled_example(width, height, batch, seed)
         generator = FrameGenerator(
             SynthConfig(width=width, height=height, profile="v1", colour=False), _EXAMPLE_SEED + seed
         )
@@ -180,6 +188,19 @@ class Segmenter(Predictor):
         """
         width, height = size
         self(np.zeros((height, width), np.float32), camera)
+
+
+def _bundled_example(width: int, height: int, batch: int, seed: int) -> Inputs:
+    """Frames of the bundled recording, by nearest neighbour, for `Segmenter.example`."""
+    from graspcut.frames.recording import Recording
+    from graspcut.segmentation.demo import demo_recording_folder
+
+    recording = Recording(demo_recording_folder())
+    frames = [recording[(seed + index) % len(recording)] for index in range(batch)]
+    rows = np.arange(height) * frames[0].height // height
+    columns = np.arange(width) * frames[0].width // width
+    depth = np.stack([np.rint(frame.depth_mm)[rows[:, np.newaxis], columns] for frame in frames])
+    return inputs_of(depth, focal_length_px(frames[0].camera, frames[0].width) * width / frames[0].width)
 
 
 def inputs_of(depth_mm: NDArray[Any], focal_px: float, sensitivity: float = 1.0) -> Inputs:

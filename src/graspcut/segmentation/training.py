@@ -39,6 +39,8 @@ from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
 from graspcut.train.streams import Target, TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
+__all__ = ["build_start", "held_out_readers", "task_config", "train_segmentation"]
+
 DEFAULT_QUICK_STEPS = 20_000
 DEFAULT_WHOLE_SHARE = 0.3
 # A network that knows much needs little: a low rate, and averaged weights over about a hundred steps.

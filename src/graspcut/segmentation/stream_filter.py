@@ -5,8 +5,10 @@ Log class probabilities at the scale of the network, in the box around what may 
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +17,25 @@ from graspcut.frames.camera import focal_length_px
 from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm
 from graspcut.labels import BACKGROUND
 from graspcut.segmentation.result import Segmentation
-from graspcut.segmentation.stream_kernels import (
-    add_up,
-    bounds_of_possible,
-    carry,
-    factors_of,
-    log_probabilities,
-    multiply,
-)
+
+if TYPE_CHECKING or importlib.util.find_spec("numba") is not None:
+    from graspcut.segmentation.stream_kernels import (
+        add_up,
+        bounds_of_possible,
+        carry,
+        factors_of,
+        log_probabilities,
+        multiply,
+    )
+else:  # the extra `synth` is not installed
+    from graspcut.segmentation.stream_arrays import (
+        add_up,
+        bounds_of_possible,
+        carry,
+        factors_of,
+        log_probabilities,
+        multiply,
+    )
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3

@@ -1,27 +1,26 @@
 """Kills a training again and again at random moments and goes on with it: the weights are those of an undisturbed one.
 
-    python benchmarks/kill_training.py --kills 30
+    python -m benchmarks.kill_training --kills 30 --save docs/results/kill_training.json
 
 A small network is trained from a folder of rendered frames, once without disturbance and once killed by SIGKILL,
-SIGTERM and SIGINT in turn, each time at a random moment after its start, and started again with the same command. Then
-the exported weights of both are compared byte by byte, and whether a loader process is left. Exit code 1 if anything
-differs.
+SIGTERM and SIGINT in turn, each time after a random part of its work (see `kill_moments.py`), and started again with
+the same command. When it ends before it has been killed often enough, a fresh run folder follows. The exported
+weights of all are compared byte by byte, and whether a loader process is left. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import random
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
+from benchmarks.kill_moments import run_and_kill
 
 from graspcut.frames.dataset import DatasetWriter
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.runtime.model_folder import WEIGHTS_NAME, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
 from graspcut.segmentation.training import train_segmentation
@@ -51,7 +50,7 @@ def prepare(work: Path) -> list[str]:
     labels = ["background", "hand", "object"]
     config = {"task": "segmentation", "model": model_config(network), "labels": labels}
     save_model_folder(work / "start", config, network.state_dict(), "# Start")
-    return [sys.executable, __file__, "--work", str(work)]
+    return [sys.executable, "-m", "benchmarks.kill_training", "--work", str(work)]
 
 
 def train(work: Path, folder: Path, steps: int) -> int:
@@ -71,64 +70,60 @@ def train(work: Path, folder: Path, steps: int) -> int:
     return 0 if train_segmentation(training, run).finished else 1
 
 
-def loaders_of(folder: Path) -> list[int]:
-    """Processes that still name a run folder on their command line."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if str(folder).encode() in line and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
-    return found
+def killed(command: list[str], work: Path, kills: int, worked_s: float, chance: random.Random) -> dict[str, int]:
+    """Runs with interruptions until all kills met it alive; what happened."""
+    counts = dict.fromkeys(("kills", "runs", "different", "survivors", "stalled", "refused"), 0)
+    expected = weights_of(work / "whole")
+    while counts["kills"] < kills:
+        folder = work / f"killed-{counts['runs']}"
+        while True:
+            kill_with = SIGNALS[counts["kills"] % len(SIGNALS)]
+            moment_s = chance.uniform(0.0, worked_s) if counts["kills"] < kills else None
+            ending = run_and_kill([*command, "--folder", str(folder)], moment_s, work / "output.txt", kill_with)
+            counts["survivors"] += ending.survived
+            counts["stalled"] += ending.stalled
+            if not ending.was_killed:
+                break
+            counts["kills"] += 1
+            print(f"kill {counts['kills']}: {kill_with.name}, exit code {ending.code}", flush=True)
+        counts["runs"] += 1
+        if ending.code:
+            counts["refused"] += 1
+            print(ending.output, file=sys.stderr)
+        counts["different"] += ending.code != 0 or weights_of(folder) != expected
+        print(counts, flush=True)
+    return counts
 
 
-def killed(command: list[str], folder: Path, kills: int, longest_s: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Runs to the end with interruptions; how many kills met the command alive, and how often a loader was left."""
-    met = left = 0
-    while True:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            out, _ = process.communicate(timeout=float(rng.uniform(0, longest_s)) if met < kills else None)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, SIGNALS[met % len(SIGNALS)])
-            met += 1
-            process.communicate()
-            time.sleep(1.0)
-            left += bool(loaders_of(folder))
-            print(f"kill {met}: {SIGNALS[(met - 1) % len(SIGNALS)].name}, exit code {process.returncode}", flush=True)
-            continue
-        if process.returncode == 0:
-            return met, left
-        raise SystemExit(f"the command failed by itself:\n{out.decode()}")
+def weights_of(folder: Path) -> bytes:
+    """The exported weights of a finished run."""
+    return (folder / "model" / WEIGHTS_NAME).read_bytes()
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=400, help="of the training; more than fit between two kills")
+    parser.add_argument("--steps", type=int, default=200, help="of the training")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", type=Path, help="JSON")
     parser.add_argument("--work", type=Path, help="used by itself: only train there")
     parser.add_argument("--folder", type=Path, help="used by itself: the run folder")
     options = parser.parse_args()
     if options.work is not None:
         raise SystemExit(train(options.work, options.folder, options.steps))
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(prefix="graspcut-kills-") as temporary:
         work = Path(temporary)
         command = [*prepare(work), "--steps", str(options.steps)]
-        began = time.monotonic()
-        subprocess.run([*command, "--folder", str(work / "whole")], check=True, stdout=subprocess.DEVNULL)
-        whole_s = time.monotonic() - began
-        folder = work / "killed"
-        rng = np.random.default_rng(options.seed)
-        met, left = killed([*command, "--folder", str(folder)], folder, options.kills, 0.8 * whole_s, rng)
-        weights = [(run / "model" / WEIGHTS_NAME).read_bytes() for run in (work / "whole", folder)]
-        same = weights[0] == weights[1]
-        print(f"{met} kills, {left} times a process was left, weights {'equal' if same else 'DIFFER'}")
-        if left or not same:
-            raise SystemExit(1)
+        whole = run_and_kill([*command, "--folder", str(work / "whole")], None, work / "output.txt")
+        if whole.code:
+            raise SystemExit(whole.output)
+        counts = killed(command, work, options.kills, whole.worked_s, random.Random(options.seed))
+    print(counts)
+    if options.save is not None:
+        write_json_atomically(options.save, {"steps": options.steps, "seed": options.seed, **counts})
+    if any(counts[name] for name in ("different", "survivors", "stalled", "refused")):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

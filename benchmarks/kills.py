@@ -1,36 +1,33 @@
 """Kills commands at random moments and continues them: nothing may be lost, half written, or other than without kills.
 
-    python benchmarks/kills.py segment --kills 100 --save docs/results/kills_segment.json
-    python benchmarks/kills.py synth --kills 100 --save docs/results/kills_synth.json
+    python -m benchmarks.kills segment --kills 100 --save docs/results/kills_segment.json
+    python -m benchmarks.kills synth --kills 100 --save docs/results/kills_synth.json
 
 A command runs once undisturbed. Then it is started again and again on a fresh folder, killed (SIGKILL) after a random
-part of that time, and continued until it ends by itself; then the next folder. After every kill each file that is there
-is compared with the undisturbed run's, files that were there before must still be there, and the killed command's other
-processes must end within 15 s. At the end all files are compared, summary.json without the times of frames.
+part of that work (see `kill_moments.py`), and continued until it ends by itself; then the next folder. After every
+kill each file that is there is compared with the undisturbed run's, files that were there before must still be there,
+and the killed command's other processes must end within 15 s. At the end all files are compared, summary.json without
+the times of frames. The counts are saved after every folder, and the same command with the same --save goes on from
+there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from benchmarks.kill_moments import Ending, run_and_kill
 
 from graspcut.frames.images import encode_image
-from graspcut.frames.json_files import write_json_atomically
-
-LONGEST_ENDING_S = 15.0
+from graspcut.frames.json_files import read_json, write_json_atomically
 
 
 @dataclass
@@ -39,23 +36,27 @@ class Counts:
 
     Attributes:
         kills: commands that were killed before they ended.
+        amid: of these, kills after which files lay in the folder, finished or temporary.
         folders: results that were completed.
         files: final files compared with the undisturbed run's.
         different: of these, files with other bytes.
         half: files with other bytes that were there right after a kill.
         lost: files that were there before a kill and not after the next.
         refused: continued commands that ended with an error.
+        stalled: commands that lived on without working (see `kill_moments.py`).
         survivors: kills after which a process of the command lived for more than 15 s.
         litter: temporary files in completed folders.
     """
 
     kills: int = 0
+    amid: int = 0
     folders: int = 0
     files: int = 0
     different: int = 0
     half: int = 0
     lost: int = 0
     refused: int = 0
+    stalled: int = 0
     survivors: int = 0
     litter: int = 0
 
@@ -82,12 +83,6 @@ def synth_command(place: Path, frames: int) -> Callable[[Path], list[str]]:
     ]  # fmt: skip
 
 
-def start(arguments: list[str]) -> subprocess.Popen[bytes]:
-    """The command in a process group of its own."""
-    command = [sys.executable, "-m", "graspcut.cli", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     """Bytes of all files but temporary ones, by path."""
     return {
@@ -106,64 +101,46 @@ def _plain(path: Path) -> bytes:
     return json.dumps(summary, sort_keys=True).encode()
 
 
-def group_has_ended(group: int) -> bool:
-    """Whether all processes of a group end within the time they have."""
-    waited_until = time.monotonic() + LONGEST_ENDING_S
-    while time.monotonic() < waited_until:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    os.killpg(group, signal.SIGKILL)
-    return False
+def kill_and_continue(
+    command: Callable[[Path], list[str]], place: Path, counts: Counts, kills: int, seed: int, save: Callable[[], None]
+) -> None:
+    """See the module; adds to the counts."""
 
+    def run(out: Path, kill_after_s: float | None) -> Ending:
+        arguments = [sys.executable, "-m", "graspcut.cli", *command(out)]
+        return run_and_kill(arguments, kill_after_s, place / "output.txt")
 
-def kill_and_continue(command: Callable[[Path], list[str]], place: Path, kills: int, seed: int) -> Counts:
-    """See the module."""
-    chance, counts = random.Random(seed), Counts()
     whole = place / "whole"
-    begun = time.monotonic()
-    process = start(command(whole))
-    _, errors = process.communicate()
-    if process.returncode:
-        raise RuntimeError(errors.decode())
-    duration_s = time.monotonic() - begun
+    ending = run(whole, None)
+    if ending.code or ending.stalled:
+        raise RuntimeError(ending.output)
     expected = contents(whole)
     # Names that are rewritten while a command goes on: only their last content is compared.
     changing = {name for name in expected if name.endswith((".json", ".jsonl")) and "/" not in name}
     while counts.kills < kills:
+        chance = random.Random(f"{seed} {counts.folders}")
         out = place / f"out-{counts.folders}"
         before: set[str] = set()
-        while True:
-            begun = time.monotonic()
-            process = start(command(out))
-            try:
-                _, errors = process.communicate(timeout=chance.uniform(0.0, duration_s))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-                counts.kills += 1
-                counts.survivors += not group_has_ended(process.pid)
-                found = contents(out) if out.is_dir() else {}
-                counts.half += sum(found[name] != expected.get(name) for name in found.keys() - changing)
-                counts.lost += len(before - found.keys())
-                before = set(found)
-                continue
-            if process.returncode:
-                counts.refused += 1
-                print(errors.decode(), file=sys.stderr)
-            # Other work on the machine comes and goes: the times of kills follow.
-            duration_s = 0.5 * (duration_s + time.monotonic() - begun)
-            break
+        while (last := run(out, chance.uniform(0.0, ending.worked_s))).was_killed or last.stalled:
+            counts.kills += last.was_killed
+            counts.stalled += last.stalled
+            counts.survivors += last.survived
+            found = contents(out) if out.is_dir() else {}
+            counts.half += sum(found[name] != expected.get(name) for name in found.keys() - changing)
+            counts.amid += any(path.is_file() for path in out.rglob("*"))
+            counts.lost += len(before - found.keys())
+            before = set(found)
+        if last.code:
+            counts.refused += 1
+            print(last.output, file=sys.stderr)
         counts.folders += 1
         counts.litter += sum(path.name.startswith(".") for path in out.rglob("*"))
         found = contents(out)
         counts.files += len(expected)
         counts.different += sum(found.get(name) != expected.get(name) for name in found.keys() | expected.keys())
         shutil.rmtree(out)
-        print(f"{counts.kills} kills, {counts.folders} folders, {counts.different + counts.half} faults", flush=True)
-    return counts
+        save()
+        print(json.dumps(asdict(counts)), flush=True)
 
 
 COMMANDS = {"segment": segment_command, "synth": synth_command}
@@ -174,17 +151,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="JSON")
     options = parser.parse_args()
+    settings = {"command": options.command, "frames": options.frames, "seed": options.seed}
+    counts = Counts()
+    if options.save is not None and options.save.exists():
+        earlier = read_json(options.save)
+        if {name: earlier.get(name) for name in settings} != settings:
+            raise SystemExit(f"{options.save} is of another run; give another file")
+        counts = Counts(**{field.name: earlier[field.name] for field in fields(Counts)})
+
+    def save() -> None:
+        if options.save is not None:
+            write_json_atomically(options.save, {**settings, **asdict(counts)})
+
     with tempfile.TemporaryDirectory(prefix="graspcut-kills-") as temporary:
         place = Path(temporary)
-        counts = kill_and_continue(COMMANDS[options.command](place, options.frames), place, options.kills, options.seed)
-    found = {"command": options.command, "frames": options.frames, "seed": options.seed, **asdict(counts)}
-    print(json.dumps(found, indent=1))
-    if options.save is not None:
-        write_json_atomically(options.save, found)
+        command = COMMANDS[options.command](place, options.frames)
+        kill_and_continue(command, place, counts, options.kills, options.seed, save)
+    print(json.dumps({**settings, **asdict(counts)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from graspcut.annotate.folder import annotate_folder, earlier_rules
 from graspcut.annotate.frame_work import AnnotationJob
 from graspcut.annotate.suggesting import suggest_for
 from graspcut.frames.dataset import DatasetReader, open_dataset
+from graspcut.frames.intrinsics import FocalLength
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.frames.sources import find_frames
 from graspcut.frames.splits import SPLITS_NAME, frames_of_part, split_datasets
@@ -53,8 +54,8 @@ def sequence(name: str) -> DatasetReader:
 def annotated(name: str, work: Path) -> Path:
     """The sequence annotated by its colours into a dataset folder."""
     source, out = sequence(name).directory, work / name
-    found = find_frames([source], depth_unit_mm=1.0)
-    rules = earlier_rules(out) or suggest_for(found, focal_px=FOCAL_PX).rules
+    found = find_frames([source], depth_unit_mm=1.0, camera=FocalLength(FOCAL_PX))
+    rules = earlier_rules(out) or suggest_for(found).rules
     job = AnnotationJob((str(source),), str(out), rules, 1.0, input_unit_mm=1.0, focal_px=FOCAL_PX)
     annotate_folder(job, workers=1)
     return out

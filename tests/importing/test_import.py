@@ -389,3 +389,43 @@ def test_a_lens_is_fitted() -> None:
     assert error < 0.2 and fitted.is_distorted
     same, error = with_fitted_distortion(camera, brown_conrady((0.0,), 0.0, 0.0))
     assert error < 1e-9 and np.abs(same.distortion).max() < 1e-9
+
+
+def test_a_folder_of_anything_that_is_depth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for number in range(3):
+        np.save(folder / f"{number}.npy", (depth_image(number) / 1000).astype(np.float32))
+        write_image_atomically(folder / f"{number}.jpg", colour_image(number))
+    (folder / "1.npy").write_bytes(b"damaged")
+    np.save(folder / "K.npy", np.array([[40, 0, 15.5], [0, 40, 11.5], [0, 0, 1]]))
+    options = ["--depth-unit-mm", "1000", "--camera", folder / "K.npy"]
+    assert import_(folder, *options, "--out", tmp_path / "rec") == 1
+    assert "1.npy" in capsys.readouterr().err
+    recording = Recording(tmp_path / "rec")
+    assert len(recording) == 2 and recording.camera == Camera(40, 40, 15.5, 11.5, WIDTH, HEIGHT)
+    # Metres become steps of an eighth of a millimetre, and the pictures beside them are theirs.
+    assert np.array_equal(recording.read_raw_depth(1), depth_image(2) * 8)
+    assert np.abs(colour_of(recording, 1).astype(int) - colour_image(2)).mean() < 3
+    assert import_(folder, "--out", tmp_path / "metres") == 1
+    assert "1000" in capsys.readouterr().err
+
+
+def test_what_means_no_data_is_no_data_in_the_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.stack([depth_image(0), depth_image(1)]).astype(np.uint16)
+    values[1, 0, :5] = 65535
+    np.savez(tmp_path / "both.npz", depth=values, depth_unit_mm=0.5)
+    assert import_(tmp_path / "both.npz", "--out", tmp_path / "rec", "--focal-px", "40") == 0
+    assert "counted as no data" in capsys.readouterr().out
+    recording = Recording(tmp_path / "rec")
+    assert len(recording) == 2 and recording.depth_unit_mm == 0.5
+    assert (recording.read_raw_depth(1)[0, :5] == 0).all()
+    assert np.array_equal(recording.read_raw_depth(0), depth_image(0))
+
+
+def test_a_frame_of_another_size_is_one_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    depth, _ = write_pairs(tmp_path, 3)
+    write_image_atomically(depth / "depth_1.png", depth_image(1)[::2])
+    assert import_(depth, "--depth-unit-mm", "1", "--focal-px", "40", "--out", tmp_path / "rec") == 1
+    assert "(12, 32)" in capsys.readouterr().err
+    assert len(Recording(tmp_path / "rec")) == 2

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graspcut.cli.options import parse_camera
 from graspcut.cli.segment import _what_was_seen
 from graspcut.frames.camera import Camera
+from graspcut.frames.camera_files import find_camera
 from graspcut.frames.errors import FrameError, FrameWarning
 from graspcut.frames.images import write_image_atomically
 from graspcut.segmentation.batch import segment_folder
@@ -86,7 +86,7 @@ def test_a_given_camera_is_used_and_part_of_the_settings(tmp_path: Path) -> None
     write_image_atomically(tmp_path / "d.png", depth().astype(np.uint16))
     (tmp_path / "K.txt").write_text("365 0 256\n0 366 212\n0 0 1\n")
     segmenter = Near()
-    for name, camera in (("file", parse_camera(str(tmp_path / "K.txt"))), ("preset", parse_camera("kinect_v2"))):
+    for name, camera in (("file", find_camera(str(tmp_path / "K.txt"))), ("preset", find_camera("kinect_v2"))):
         report = run(tmp_path / "d.png", tmp_path / name, depth_unit_mm=1.0, camera=camera, segmenter=segmenter)
         assert report.notes == ()
     first, second = segmenter.cameras
@@ -94,7 +94,7 @@ def test_a_given_camera_is_used_and_part_of_the_settings(tmp_path: Path) -> None
     with pytest.raises(FrameError, match="made with"):
         run(tmp_path / "d.png", tmp_path / "file", depth_unit_mm=1.0, camera=(300, 300, 256, 212))
     with pytest.raises(ValueError, match="no such file, and no camera of this name"):
-        parse_camera("kinect_v9")
+        find_camera("kinect_v9")
 
 
 def test_inputs_replaced_in_a_folder_are_segmented_again(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 from graspcut.annotate.colour_rules import ColourRules
 from graspcut.annotate.pipeline import AnnotationConfig, annotate_frame
 from graspcut.annotate.quality import quality_of
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import CameraLike, given_camera
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
-from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.frames.recording import Recording
 from graspcut.frames.sources import DatasetFrames, FoundFrame, find_frames
@@ -31,6 +30,7 @@ class AnnotationJob:
         depth_unit_mm: Unit of the dataset's depth files; that of the inputs, so that files can be copied.
         input_unit_mm: Unit of inputs that do not say it, or None.
         focal_px: Focal length of inputs that have no camera, or None.
+        camera: Intrinsics of these inputs instead; whatever `Camera.of` takes.
         config: Thresholds.
         provenance: Where the data are from and their licence; goes into `dataset.json`.
     """
@@ -43,6 +43,17 @@ class AnnotationJob:
     focal_px: float | None = None
     config: AnnotationConfig = field(default_factory=AnnotationConfig)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    camera: CameraLike | None = None
+
+    def find_frames(self) -> list[FoundFrame]:
+        """The frames of the inputs, not read yet.
+
+        Raises:
+            FrameError: If an input cannot be opened, or camera and focal length were given.
+        """
+        return find_frames(
+            self.inputs, depth_unit_mm=self.input_unit_mm, camera=given_camera(self.camera, self.focal_px)
+        )
 
     def settings(self) -> dict[str, Any]:
         """What must be the same to continue a run; plain values for JSON."""
@@ -53,6 +64,7 @@ class AnnotationJob:
             "input_unit_mm": self.input_unit_mm,
             "focal_px": self.focal_px,
             "config": dataclasses.asdict(self.config),
+            **({} if self.camera is None else {"camera": str(self.camera)}),
         }
 
     @property
@@ -72,7 +84,7 @@ class FrameAnnotator:
 
     def __init__(self, job: AnnotationJob, *, claim: bool = True) -> None:
         self.job = job
-        self.found: list[FoundFrame] = find_frames(job.inputs, depth_unit_mm=job.input_unit_mm)
+        self.found: list[FoundFrame] = job.find_frames()
         self._writer = (
             DatasetWriter(job.out, depth_unit_mm=job.depth_unit_mm, description=job.description, batched=True)
             if claim
@@ -91,7 +103,7 @@ class FrameAnnotator:
         assert self._writer is not None
         entry = self.found[index]
         try:
-            frame = load_with_camera(entry, self.job.focal_px)
+            frame = entry.load()
             annotation = annotate_frame(frame, self.job.rules, self.job.config)
             extra = {
                 "quality": quality_of(annotation).to_dict(),
@@ -126,14 +138,6 @@ def ready_files(entry: FoundFrame, depth_unit_mm: float) -> dict[str, bytes]:
     if unit != depth_unit_mm:
         images.pop("depth", None)
     return images
-
-
-def load_with_camera(entry: FoundFrame, focal_px: float | None) -> Frame:
-    """The frame, with a camera of this focal length if it has none."""
-    frame = entry.load()
-    if frame.camera is not None or focal_px is None:
-        return frame
-    return dataclasses.replace(frame, camera=Camera.from_focal_length(frame.width, frame.height, focal_px))
 
 
 def common_unit_mm(found: list[FoundFrame], given: float | None) -> float:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.annotate.folder import AnnotationReport, claim_folder, write_quality
-from graspcut.annotate.frame_work import AnnotationJob, load_with_camera, ready_files
+from graspcut.annotate.frame_work import AnnotationJob, ready_files
 from graspcut.annotate.pipeline import Annotation, annotate_frame
 from graspcut.annotate.quality import quality_of
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
-from graspcut.frames.sources import FoundFrame, find_frames
+from graspcut.frames.sources import FoundFrame
 from graspcut.labels import BACKGROUND, HAND, OBJECT, UNKNOWN
 
 Proposer = Callable[[Iterable[Frame]], Iterator[NDArray[np.float32]]]
@@ -79,7 +79,7 @@ def annotate_by_model(
         OSError: If it cannot be written.
     """
     started = time.monotonic()
-    found = find_frames(job.inputs, depth_unit_mm=job.input_unit_mm)
+    found = job.find_frames()
     provenance = {**job.provenance, "model": model_name, "certainty": certainty}
     job = dataclasses.replace(job, provenance=provenance)
     out = Path(job.out)
@@ -89,7 +89,7 @@ def annotate_by_model(
     faults: dict[int, str] = {}
     queue: list[tuple[int, Frame]] = []
     written = 0
-    for done, probabilities in enumerate(propose(_frames(found, job, queue, faults)), 1):
+    for done, probabilities in enumerate(propose(_frames(found, queue, faults)), 1):
         index, frame = queue.pop(0)
         if not writer.has(index):
             _write(writer, index, found[index], frame, probabilities, job, certainty, use_colour)
@@ -103,13 +103,11 @@ def annotate_by_model(
     return AnnotationReport(written, kept, failures, time.monotonic() - started, write_quality(out), out)
 
 
-def _frames(
-    found: list[FoundFrame], job: AnnotationJob, queue: list[tuple[int, Frame]], faults: dict[int, str]
-) -> Iterator[Frame]:
+def _frames(found: list[FoundFrame], queue: list[tuple[int, Frame]], faults: dict[int, str]) -> Iterator[Frame]:
     """The readable frames in order; each is queued with its number until its result has come."""
     for index, entry in enumerate(found):
         try:
-            frame = load_with_camera(entry, job.focal_px)
+            frame = entry.load()
         except FrameError as error:
             faults[index] = str(error)
             continue

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from graspcut.annotate.colour_samples import Click, gather_clicked, gather_colours
-from graspcut.annotate.frame_work import load_with_camera
 from graspcut.annotate.suggestion import Suggestion, suggest_rules
 from graspcut.frames.errors import FrameError
 from graspcut.frames.sources import FoundFrame
@@ -16,14 +15,11 @@ from graspcut.frames.sources import FoundFrame
 _FRAMES = 40
 
 
-def suggest_for(
-    found: Sequence[FoundFrame], *, focal_px: float | None = None, clicks: Sequence[str] = ()
-) -> Suggestion:
+def suggest_for(found: Sequence[FoundFrame], *, clicks: Sequence[str] = ()) -> Suggestion:
     """Finds rules from at most 40 frames spread over the inputs; frames that cannot be read are left out.
 
     Args:
         found: The frames.
-        focal_px: For frames without a camera.
         clicks: "FRAME:COLUMN,ROW=CLASS".
 
     Raises:
@@ -33,12 +29,12 @@ def suggest_for(
     far = [click for click in pointed if click.frame >= len(found)]
     if far:
         raise FrameError(f"a click is in frame {far[0].frame}; expected 0..{len(found) - 1}.")
-    clicked = gather_clicked([load_with_camera(found[click.frame], focal_px) for click in pointed], pointed)
+    clicked = gather_clicked([found[click.frame].load() for click in pointed], pointed)
     numbers = sorted({round(place) for place in np.linspace(0, len(found) - 1, min(len(found), _FRAMES))})
     frames, reasons = [], []
     for number in numbers:
         try:
-            frame = load_with_camera(found[number], focal_px)
+            frame = found[number].load()
             if frame.colour is None:
                 raise FrameError(
                     f"frame {found[number].name} has no colour; expected colour to annotate by. For depth alone: "

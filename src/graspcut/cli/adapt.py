@@ -12,8 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from graspcut.cli import UsageError
-from graspcut.cli.options import parse_camera
+from graspcut.cli.options import NOTHING_SAID, Input
 from graspcut.segmentation.adaptation import AdaptationReport, adapt_to_recordings
 from graspcut.segmentation.predictor import DEFAULT_MODEL
 from graspcut.segmentation.self_training import AdaptationConfig
@@ -25,9 +24,7 @@ def adapt(
     *inputs: Annotated[Path, Parameter(required=True)],
     out: Path,
     model: str = DEFAULT_MODEL,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
-    camera: str | None = None,
+    given: Input = NOTHING_SAID,
     config: Annotated[AdaptationConfig, Parameter(name="*", negative_bool="")] = _DEFAULT,
 ) -> int:
     """Makes a network better for recordings that nobody labelled.
@@ -37,21 +34,16 @@ def adapt(
         out: Model folder to write; OUT-adaptation beside it holds what is needed to continue, report.json and
             before_after.png.
         model: Model to begin with.
-        depth_unit_mm: Millimetres per step of 16-bit files that do not say it.
-        focal_px: Focal length in pixels of frames without a camera.
-        camera: File with the intrinsics of frames without a camera, or the name of a camera, as for graspcut segment.
+        given: What the inputs do not say.
         config: How it is adapted.
     """
-    if camera is not None and focal_px is not None:
-        raise UsageError("--camera and --focal-px both say the focal length; give one of them")
+    known = given.use()
     with _stages() as say:
         report = adapt_to_recordings(
             inputs,
             out,
             start=model,
-            depth_unit_mm=depth_unit_mm,
-            focal_px=focal_px,
-            camera=None if camera is None else parse_camera(camera),
+            **known,
             config=config,
             progress=say,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from graspcut.cli import UsageError
+from graspcut.cli.options import NOTHING_SAID, Input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,8 +32,7 @@ def annotate(
     click: Annotated[list[str] | None, Parameter(negative="")] = None,
     from_model: str | None = None,
     certainty: float = 0.75,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Input = NOTHING_SAID,
     band_mm: float = 160.0,
     theta: float = 200.0,
     phi: float = 150.0,
@@ -53,8 +53,7 @@ def annotate(
             pixels are unknown. Beside --rules, --suggest or --click it is a second opinion: frames where it and the
             colours disagree come first in the review.
         certainty: Probability below which --from-model is unsure.
-        depth_unit_mm: Millimetres per step of inputs that do not say it.
-        focal_px: Focal length in pixels of inputs without a camera.
+        given: What the inputs do not say.
         band_mm: How far behind the nearest surface hand and object reach.
         theta: Smallest segment that is kept, in pixels of a 640x480 frame.
         phi: Largest squared boundary over area of a segment that is kept.
@@ -68,11 +67,14 @@ def annotate(
     from graspcut.annotate.pipeline import AnnotationConfig
     from graspcut.annotate.proposals import annotate_by_model
     from graspcut.cli.progress import frame_progress
+    from graspcut.frames.camera import given_camera
     from graspcut.frames.sources import find_frames
 
     if rules is not None and (suggest or click):
         raise UsageError("--rules and --suggest say two things about the colours; expected one of them")
-    found = find_frames(recordings, depth_unit_mm=depth_unit_mm)
+    known = given.use()
+    opened = given_camera(known["camera"], known["focal_px"])
+    found = find_frames(recordings, depth_unit_mm=known["depth_unit_mm"], camera=opened)
     provenance = {"licence": licence} if licence else {}
     by_colour = from_model is None or rules is not None or suggest or bool(click)
     chosen = load_rules(rules) if rules is not None else None if click else earlier_rules(out)
@@ -81,7 +83,7 @@ def annotate(
     if chosen is None:
         from graspcut.annotate.suggesting import suggest_for
 
-        suggestion = suggest_for(found, focal_px=focal_px, clicks=click or ())
+        suggestion = suggest_for(found, clicks=click or ())
         chosen = suggestion.rules
         shares = ", ".join(f"{name} {share:.0%}" for name, share in suggestion.shares.items() if share)
         print(f"colours found: {shares}")
@@ -90,9 +92,10 @@ def annotate(
         inputs=tuple(map(str, recordings)),
         out=str(out),
         rules=chosen,
-        depth_unit_mm=common_unit_mm(found, depth_unit_mm),
-        input_unit_mm=depth_unit_mm,
-        focal_px=focal_px,
+        depth_unit_mm=common_unit_mm(found, known["depth_unit_mm"]),
+        input_unit_mm=known["depth_unit_mm"],
+        focal_px=known["focal_px"],
+        camera=known["camera"],
         config=AnnotationConfig(band_mm=band_mm, theta=theta, phi=phi),
         provenance=provenance,
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.cli import UsageError
-from graspcut.cli.options import Backend, Precision
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, Precision
 
 DEFAULT_SAVE = Path("evaluation.json")
 
@@ -24,8 +24,7 @@ def segmentation(
     predictions: Path | None = None,
     labels: Path | None = None,
     save: Path = DEFAULT_SAVE,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Input = NOTHING_SAID,
     valid_pixels_only: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     backend: Backend = "auto",
@@ -41,8 +40,7 @@ def segmentation(
         predictions: Folder of label images to score instead, such as graspcut segment writes.
         labels: Folder of true label images with the names of the predictions.
         save: File for all scores.
-        depth_unit_mm: Millimetres per step of a folder that does not say it.
-        focal_px: Focal length in pixels of a folder without cameras; 0.745 times the width if not given.
+        given: What the dataset does not say.
         valid_pixels_only: Leave out pixels without depth.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model.
@@ -60,11 +58,12 @@ def segmentation(
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise UsageError("give either DATASET (and --model), or --predictions together with --labels")
     check_save(save)
+    known = given.use()
     with frame_progress("evaluating") as progress:
         if predictions is not None and labels is not None:
             report = evaluate_predictions(predictions, labels, progress=progress)
         elif dataset is not None:
-            reader = open_dataset(dataset, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+            reader = open_dataset(dataset, **known)
             print(f"{dataset}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
             if len(model) > 1:
                 comparison = compare_models(

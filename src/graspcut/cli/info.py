@@ -6,32 +6,31 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graspcut.cli.options import NOTHING_SAID, Input
+
 if TYPE_CHECKING:
     from graspcut.runtime.contract import TaskContract
 
 
-def info(path: Path, /, *, depth_unit_mm: float | None = None, max_megapixels: float | None = None) -> int:
+def info(path: Path, /, *, given: Input = NOTHING_SAID) -> int:
     """Says what a file or folder is.
 
     Args:
         path: Depth image, numpy file, folder of images, recording, dataset folder or model folder.
-        depth_unit_mm: Millimetres per step of whole numbers in files that do not say it.
-        max_megapixels: Largest picture that is opened; 32 if not given.
+        given: What the frames do not say. Without a unit, files that need one are described in their own steps.
     """
     from graspcut.cli.printing import print_facts
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.inspection import Inspection, inspect_frames
-    from graspcut.frames.limits import set_largest_picture
     from graspcut.runtime.model_folder import CONFIG_NAME
     from graspcut.runtime.model_inspection import describe_model_folder
 
-    if max_megapixels is not None:
-        set_largest_picture(max_megapixels)
+    known = given.use()
     if (path / CONFIG_NAME).is_file():
         result = Inspection("model folder", *describe_model_folder(path, _known_contract(path)))
     else:
         with frame_progress("reading") as progress:
-            result = inspect_frames(path, depth_unit_mm=depth_unit_mm, progress=progress)
+            result = inspect_frames(path, **known, progress=progress)
     print_facts(result.facts, f"{path}: {result.kind}")
     if not result.faults:
         print("  whole: no faults found")

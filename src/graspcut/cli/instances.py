@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from graspcut.cli.evaluate import DEFAULT_SAVE
-from graspcut.cli.options import Backend, Precision
-from graspcut.cli.printing import print_failures
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, Precision
+from graspcut.cli.printing import print_failures, print_notes
 
 
 def evaluate(
@@ -62,8 +62,7 @@ def propose(
     most: int = 100,
     least_score: float = 0.3,
     follow: bool | None = None,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Input = NOTHING_SAID,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -72,15 +71,14 @@ def propose(
     """Finds hands and objects, one mask a thing.
 
     Args:
-        inputs: Depth images (16-bit PNG, TIFF, PGM), .npy or .npz files, folders of images, recordings, datasets.
+        inputs: Depth images (16-bit PNG, TIFF, PGM, PFM, EXR), .npy, .npz, folders of these, recordings, datasets.
         out: Folder for the id images, overlays and JSON files.
         model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
         labels_model: The same for the labels that tell hands from objects.
         most: Proposals a frame in proposals.json.
         least_score: Objectness from which a proposal may become a thing of NAME.png.
         follow: Keep ids over time; by default in recordings.
-        depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
-        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
+        given: What the inputs do not say.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
@@ -94,6 +92,7 @@ def propose(
     from graspcut.scene.proposing import ProposalOptions, propose_folder
     from graspcut.segmentation.predictor import Segmenter
 
+    known = given.use()
     names = (model or InstanceProposer.default_model, labels_model or Segmenter.default_model)
     calls = threads or usable_cores()
     proposer = InstanceProposer.open(OpenOptions(names[0], device, backend, precision, threads, parallel_calls=calls))
@@ -107,11 +106,14 @@ def propose(
             out,
             proposer,
             segmenter,
-            options=ProposalOptions(names, focal_px, follow, JoinConfig(least_score=least_score)),
-            depth_unit_mm=depth_unit_mm,
+            options=ProposalOptions(
+                names, known["focal_px"], follow, JoinConfig(least_score=least_score), known["camera"]
+            ),
+            depth_unit_mm=known["depth_unit_mm"],
             progress=progress,
         )
     hands, objects = (sum(row[kind] for row in report.rows) for kind in ("hands", "objects"))
     earlier = f", {report.skipped} were there already" if report.skipped else ""
     print(f"{report.done} frame(s) done{earlier}, {hands} hands and {objects} objects: {report.out}")
+    print_notes(report)
     return print_failures(report)

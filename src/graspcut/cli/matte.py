@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from graspcut.cli import UsageError
-from graspcut.cli.options import Backend, Precision
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, KnownOfInputs, Precision
+from graspcut.cli.printing import print_notes
 
 if TYPE_CHECKING:
     from graspcut.matting.predictor import Matter
@@ -36,8 +37,7 @@ def matte(
     segmentation_model: str | None = None,
     augment: Annotated[bool, Parameter(negative="")] = False,
     refine: Annotated[bool, Parameter(negative="")] = False,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Input = NOTHING_SAID,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -56,8 +56,7 @@ def matte(
         segmentation_model: Without a trimap: the model that labels the depth; by default the shipped one.
         augment: Test-time augmentation: the mean over 3 scales and 8 symmetries; about 30 times the work.
         refine: Backpropagating refinement, for networks in PyTorch.
-        depth_unit_mm: Millimetres per step of 16-bit depth that does not say it.
-        focal_px: Focal length in pixels of frames without a camera.
+        given: What depth frames do not say.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine of the network; auto takes the fastest that is installed and can run it.
         precision: auto takes what the model ships for the engine.
@@ -69,6 +68,7 @@ def matte(
 
     if method is not None and model is not None:
         raise UsageError("give --method or --model, not both")
+    known = given.use()
     matter = Matter.open(OpenOptions(method or model or "", device, backend, precision, threads))
     print(f"{matter.name}: {matter.description}", file=sys.stderr)
     config = RefinementConfig() if refine else None
@@ -81,7 +81,7 @@ def matte(
     if trimap is not None:
         return _images(image, trimap, out, make, settings, behind)
     options = OpenOptions(segmentation_model or "", device, threads=threads)
-    return _frames(image, out, matter, make, settings, behind, options, keep, depth_unit_mm, focal_px)
+    return _frames(image, out, matter, make, settings, behind, options, keep, known)
 
 
 def parse_background(text: str) -> Any:
@@ -123,10 +123,10 @@ def _frames(
     behind: Any,
     options: Any,
     keep: Sequence[str],
-    depth_unit_mm: float | None,
-    focal_px: float | None,
+    known: KnownOfInputs,
 ) -> int:
     from graspcut.cli.progress import frame_progress
+    from graspcut.frames.camera import given_camera
     from graspcut.runtime.folder_run import run_over_frames
     from graspcut.scene.mattes import MatteJob, labels_of
     from graspcut.segmentation.predictor import Segmenter
@@ -136,17 +136,26 @@ def _frames(
     job = MatteJob(
         segmenter,
         make,
-        {**settings, "keep": list(keep), "segmentation": segmenter.name, "depth_unit_mm": depth_unit_mm},
+        {**settings, "keep": list(keep), "segmentation": segmenter.name, **_settings_of(known)},
         f"{matter.digest} {segmenter.digest}",
         labels_of(keep),
         behind,
-        focal_px,
     )
     with frame_progress("matting") as progress:
-        report = run_over_frames([image], out, job, depth_unit_mm=depth_unit_mm, progress=progress)
+        camera = given_camera(known["camera"], known["focal_px"])
+        report = run_over_frames(
+            [image], out, job, depth_unit_mm=known["depth_unit_mm"], camera=camera, progress=progress
+        )
     earlier = f", {report.skipped} were there already" if report.skipped else ""
     print(f"{report.done} matte(s){earlier}: {report.out}")
+    print_notes(report)
     return _failed(report.failures)
+
+
+def _settings_of(known: KnownOfInputs) -> dict[str, Any]:
+    """What a folder of mattes remembers; cameras only where they were given, as folders of earlier versions do."""
+    cameras = {name: known[name] for name in ("focal_px", "camera") if known[name] is not None}
+    return {"depth_unit_mm": known["depth_unit_mm"], **{name: str(value) for name, value in cameras.items()}}
 
 
 def _failed(failures: Sequence[tuple[str, str]]) -> int:

@@ -26,6 +26,12 @@ def print_facts(facts: Sequence[tuple[str, str]], title: str = "") -> None:
         print(f"  {name:<{width}}  {value}")
 
 
+def print_notes(report: FolderReport) -> None:
+    """Says on standard error what was assumed, counted as no data, left out or is doubtful."""
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
 def print_failures(report: FolderReport) -> int:
     """Says on standard error which inputs of a run over a folder could not be used, and why.
 

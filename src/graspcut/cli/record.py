@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli.options import Size, parse_size
+from graspcut.cli.options import NOTHING_SAID, Input, Size, parse_size
 
 _SHOWN = 10
 
@@ -99,9 +99,7 @@ def import_(
     out: Path,
     colour: Path | None = None,
     registered: Annotated[bool, Parameter(negative="")] = False,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
-    camera: Path | None = None,
+    given: Input = NOTHING_SAID,
     frames_per_s: float | None = None,
     depth_topic: str | None = None,
     colour_topic: str | None = None,
@@ -110,14 +108,13 @@ def import_(
     """Makes a recording of other cameras' files.
 
     Args:
-        sources: RealSense .db3 and .bag, ROS 1 and 2 bags, .mcap, Azure Kinect .mkv, iPhone .r3d, or a folder of depth
-            images. Several of one camera are joined.
+        sources: RealSense .db3 and .bag, ROS 1 and 2 bags, .mcap, Azure Kinect .mkv, iPhone .r3d, a folder of depth
+            images or numpy files, or one such file. Several of one camera are joined.
         out: Folder of the new recording.
-        colour: Folder of the pictures that belong to a folder of depth images.
+        colour: Folder of the pictures that belong to a folder of depth images; without it, pictures of the depth's
+            size and name in that folder are taken.
         registered: Colour lies pixel by pixel on depth.
-        depth_unit_mm: Millimetres per step of depth images in a folder.
-        focal_px: Focal length of depth images whose camera is unknown.
-        camera: JSON of the depth camera, or of {"camera": ..., "colour_camera": ...}.
+        given: What the sources do not say; --camera may also be JSON of {"camera": ..., "colour_camera": ...}.
         frames_per_s: Makes timestamps for a folder of images.
         depth_topic: Topic of the depth images in a bag.
         colour_topic: Topic of the colour images in a bag.
@@ -125,31 +122,28 @@ def import_(
     """
     from graspcut.cli.printing import print_facts
     from graspcut.cli.progress import frame_progress
-    from graspcut.frames.camera import Camera
+    from graspcut.frames.camera import given_camera
     from graspcut.frames.importing.opening import open_foreign
     from graspcut.frames.importing.run import import_streams
 
+    known = given.use()
     streams = [
         open_foreign(
             source,
             colour=colour,
             registered=registered,
-            depth_unit_mm=depth_unit_mm,
-            focal_px=focal_px,
-            camera_file=camera,
+            depth_unit_mm=given.depth_unit_mm,
+            focal_px=given.focal_px,
+            camera_file=given.camera,
             frames_per_s=frames_per_s,
             depth_topic=depth_topic,
             colour_topic=colour_topic,
         )
         for source in sources
     ]
-    known: Camera | None = None
-    if streams[0].camera is None and camera is not None:
-        from graspcut.frames.json_files import read_json
-
-        known = Camera.from_dict(read_json(camera))
+    camera = given_camera(known["camera"], known["focal_px"])
     with frame_progress("importing") as progress:
-        report = import_streams(streams, out, camera=known, colour_jpeg=colour_format == "jpeg", progress=progress)
+        report = import_streams(streams, out, camera=camera, colour_jpeg=colour_format == "jpeg", progress=progress)
     counted = "the source does not count them" if report.expected is None else f"the source has {report.expected}"
     facts = [("frames", f"{report.frames} ({counted})"), ("with colour", str(report.with_colour))]
     facts += [("note", note) for note in report.notes]

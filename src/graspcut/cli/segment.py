@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from graspcut.cli import UsageError
-from graspcut.cli.options import Backend, Precision, parse_camera
-from graspcut.cli.printing import print_failures
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, Precision
+from graspcut.cli.printing import print_failures, print_notes
 
 
 def segment(
@@ -21,11 +21,8 @@ def segment(
     out: Path,
     model: str | None = None,
     network_file: Path | None = None,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
-    camera: str | None = None,
+    given: Input = NOTHING_SAID,
     sensitivity: float = 1.0,
-    max_megapixels: float | None = None,
     overlay: Annotated[bool, Parameter(negative="")] = False,
     video: Annotated[bool, Parameter(negative="")] = False,
     independent: Annotated[bool, Parameter(negative="")] = False,
@@ -44,13 +41,9 @@ def segment(
         out: Folder for the label images and summary.json.
         model: Shipped model's name, model folder, or file of graspcut export; by default the shipped compact network.
         network_file: Python file of a network of your own, see docs/add-a-network.md; exported graphs need none.
-        depth_unit_mm: Millimetres per step of 16-bit files that do not say it: 1 for most, 0.1249866 for an SR300.
-        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
+        given: What the inputs do not say.
         sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
             calls less by mistake. 0.2 suits rooms where a hand is rarely seen.
-        camera: File with the intrinsics of frames without a camera (JSON, ROS or OpenCV YAML, K as text or .npy), or
-            the name of a camera: azure_kinect, d405, d415, d435, d455, kinect, kinect_v2, l515, sr300, xtion.
-        max_megapixels: Largest picture that is opened; 32 if not given.
         overlay: Also write pictures of the results to OUT/overlay.
         video: The images of each folder follow each other in time, as in a recording: the frames before and after
             steady the labels.
@@ -66,7 +59,6 @@ def segment(
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
     from graspcut.frames.errors import FrameWarning
-    from graspcut.frames.limits import set_largest_picture
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import FrameSegmenter, segment_folder
     from graspcut.segmentation.careful import CarefulSegmenter
@@ -75,11 +67,7 @@ def segment(
     if video and independent:
         raise ValueError("--video and --independent contradict each other: give one of them, or none")
     in_order = video or (not independent and all((place / "recording.json").is_file() for place in inputs))
-    if camera is not None and focal_px is not None:
-        raise UsageError("--camera and --focal-px both say the focal length; give one of them")
-    if max_megapixels is not None:
-        set_largest_picture(max_megapixels)
-    given_camera = None if camera is None else parse_camera(camera)
+    known = given.use()
     # What is doubtful is said once, below.
     warnings.simplefilter("ignore", FrameWarning)
     name = model or DEFAULT_MODEL
@@ -106,9 +94,7 @@ def segment(
             chosen,
             # Other precisions label some pixels otherwise: a folder takes the results of one.
             model_name=name if segmenter.session.precision == "fp32" else f"{name} {segmenter.session.precision}",
-            depth_unit_mm=depth_unit_mm,
-            focal_px=focal_px,
-            camera=given_camera,
+            **known,
             overlay=overlay,
             video=in_order,
             progress=progress,
@@ -119,8 +105,7 @@ def segment(
     print(f"{report.done} frame(s) segmented{speed}{renewed}{earlier}: {report.out}")
     if report.rows:
         print(_what_was_seen(report.rows))
-    for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)
+    print_notes(report)
     return print_failures(report)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli.options import Size, parse_size
+from graspcut.cli.options import NOTHING_SAID, InputOptions, Size, parse_size
 from graspcut.cli.verbs import family
 from graspcut.synth.scenes.config import ProfileName
 from graspcut.synth.sensors.names import SensorName
@@ -23,8 +23,7 @@ def synth(
     sensor: SensorName | None = None,
     profile: ProfileName = "v2",
     scene: Path | None = None,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Annotated[InputOptions, Parameter(name="*", group="What --scene does not say")] = NOTHING_SAID,
     objects: Annotated[tuple[Path, ...], Parameter(name="--object", negative="")] = (),
     object_unit_mm: float | None = None,
     hand_mesh: Path | None = None,
@@ -46,8 +45,7 @@ def synth(
             ideal has none.
         scene: Recording, dataset or folder of depth images of an empty place: hands and objects are put into its
             frames. Its own pixels stay as they are, all of them background; --sensor is that of what is rendered.
-        depth_unit_mm: Millimetres per step of --scene's 16-bit files that do not say it.
-        focal_px: Focal length in pixels of --scene's frames without a camera; 0.745 times the width if not given.
+        given: What the frames of --scene do not say.
         objects: Triangle mesh (STL, OBJ, GLB, PLY, OFF) of an object of your own, to be held and to lie about; may be
             given several times. Needs the extra mesh. Or a Python file with a kind of it, see docs/add-a-network.md.
         object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
@@ -66,9 +64,9 @@ def synth(
     from graspcut.synth.settings import SynthConfig
 
     width, height = parse_size(size or "320x240")
-    place = None
+    place, known = None, given.use()
     if scene is not None:
-        place = PlaceConfig(str(scene), depth_unit_mm, focal_px)
+        place = PlaceConfig(str(scene), **known)
         if size is None:
             height, width = open_place(place)[0].depth_mm.shape
     own = tuple(ObjectFile(str(path), object_unit_mm) for path in objects)

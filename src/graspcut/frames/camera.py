@@ -23,7 +23,7 @@ from graspcut.frames.camera_files import read_intrinsics
 from graspcut.frames.camera_presets import preset_intrinsics
 from graspcut.frames.distortion import image_to_ray, ray_to_image
 from graspcut.frames.errors import FrameError
-from graspcut.frames.intrinsics import Intrinsics, check_field_of_view, of_numbers
+from graspcut.frames.intrinsics import FocalLength, Intrinsics, check_field_of_view, of_numbers
 
 IDENTITY_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 NO_DISTORTION = (0.0, 0.0, 0.0, 0.0, 0.0)
@@ -160,7 +160,8 @@ class Camera:
 
     @classmethod
     def of(cls, value: CameraLike, width: int | None = None, height: int | None = None) -> Camera:
-        """A camera from what people have: a Camera, (fx, fy, cx, cy), a matrix K, `Intrinsics`, or a preset's name.
+        """A camera from what people have: a Camera, (fx, fy, cx, cy), a matrix K, `Intrinsics`, a preset's name, or
+        the focal length alone.
 
         Args:
             value: The camera.
@@ -171,6 +172,10 @@ class Camera:
         """
         if isinstance(value, Camera):
             return value
+        if isinstance(value, FocalLength):
+            if width is None or height is None:
+                raise FrameError("a focal length alone came; expected the width and height of the pictures, too.")
+            return cls.from_focal_length(width, height, value.pixels)
         if isinstance(value, str):
             known = preset_intrinsics(value, width, height)
         else:
@@ -355,8 +360,25 @@ def _numbers(name: str, values: Sequence[float], count: int) -> tuple[float, ...
     return numbers
 
 
-CameraLike = Camera | Intrinsics | str | Sequence[float] | NDArray[Any]
+CameraLike = Camera | Intrinsics | FocalLength | str | Sequence[float] | NDArray[Any]
 """What `Camera.of` takes."""
+
+
+def given_camera(camera: CameraLike | None, focal_px: float | None) -> CameraLike | None:
+    """What is said of frames without a camera, in one of two ways or not at all.
+
+    Args:
+        camera: Whatever `Camera.of` takes.
+        focal_px: Focal length in pixels.
+
+    Raises:
+        FrameError: If both came, or the focal length is not above 0.
+    """
+    if focal_px is None:
+        return camera
+    if camera is not None:
+        raise FrameError("a camera and a focal length came, which both say the focal length; expected one of them.")
+    return FocalLength(focal_px)
 
 
 def focal_length_px(camera: Camera | None, width: int) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from graspcut.frames.camera_presets import PRESETS
 from graspcut.frames.distortion import inverse_distortion
 from graspcut.frames.errors import FrameError
 from graspcut.frames.intrinsics import Intrinsics, of_numbers
@@ -44,6 +45,30 @@ _FOUR_NAMES: Final = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"), ("fo
 # Streams of depth come before others in a file of several cameras.
 _NESTED_FIRST: Final = ("depth", "camera", "depth_intrinsics", "depth_camera", "ir", "left", "intrinsic", "intrinsics")
 _TOO_BIG_ERROR_PX: Final = 0.5
+
+
+def find_camera(text: str, *, option: str = "--camera") -> Intrinsics | str:
+    """What a user typed for a camera: the name of a known one, or a file of intrinsics.
+
+    Args:
+        text: Name or path.
+        option: How the user gave it, for errors.
+
+    Returns:
+        What `Camera.of` takes: the file's intrinsics, or the name.
+
+    Raises:
+        FrameError: If it is neither.
+    """
+    name = text.lower().replace("-", "_")
+    if not Path(text).exists():
+        if name in PRESETS:
+            return name
+        raise FrameError(
+            f"{option} {text}: there is no such file, and no camera of this name; expected a file with intrinsics, or "
+            f"one of {', '.join(sorted(PRESETS))}."
+        )
+    return read_intrinsics(text)
 
 
 def read_intrinsics(path: str | Path) -> Intrinsics:

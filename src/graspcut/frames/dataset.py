@@ -7,7 +7,6 @@ of processes may write different frames. Equal frames give equal bytes, whoever 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -15,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, CameraLike
+from graspcut.frames.camera import Camera, CameraLike, given_camera
 from graspcut.frames.dataset_writing import FORMAT as FORMAT
 from graspcut.frames.dataset_writing import VERSION, some, stems
 from graspcut.frames.dataset_writing import DatasetWriter as DatasetWriter
@@ -42,11 +41,11 @@ class DatasetReader(Sequence[LabelledFrame]):
         directory: The folder.
         depth_unit_mm: Needed for a plain folder; for a dataset it may be left out and must otherwise agree.
         camera: Intrinsics for frames that have none of their own, such as those of a plain folder.
-        focal_px: Their focal length instead, whatever size each frame has.
 
     Attributes:
         names: One name a frame, in order.
         description: What the writer was told, empty for a plain folder.
+        given_camera: As given.
 
     Raises:
         FrameError: If the folder is no dataset, is unfinished, has missing files, or its unit is unknown.
@@ -58,12 +57,10 @@ class DatasetReader(Sequence[LabelledFrame]):
         *,
         depth_unit_mm: float | None = None,
         camera: CameraLike | None = None,
-        focal_px: float | None = None,
     ) -> None:
         self.directory = Path(directory)
-        self._focal_px = focal_px
         self.description: dict[str, Any] = {}
-        self._camera = camera
+        self.given_camera = camera
         self._plain_colour: str | None = None
         if not self.directory.is_dir():
             raise FrameError(f"{self.directory} is no folder; expected a dataset folder. Check the path.")
@@ -240,17 +237,15 @@ class DatasetReader(Sequence[LabelledFrame]):
 
     def _shape(self, index: int) -> tuple[int, ...]:
         """(H, W) of a depth image, from its header; nothing where no camera was given that could need it."""
-        if self._focal_px is None and (self._camera is None or isinstance(self._camera, Camera)):
+        if self.given_camera is None or isinstance(self.given_camera, Camera):
             return ()
         header = header_of_file(self._path("depth", self._name(index)))
         return () if header is None else (header.height, header.width)
 
     def _given_camera(self, shape: tuple[int, ...]) -> Camera | None:
-        if self._focal_px is not None:
-            return Camera.from_focal_length(shape[1], shape[0], self._focal_px) if shape else None
-        if self._camera is None or isinstance(self._camera, Camera):
-            return self._camera
-        return Camera.of(self._camera, *reversed(shape))
+        if self.given_camera is None or isinstance(self.given_camera, Camera):
+            return self.given_camera
+        return Camera.of(self.given_camera, shape[1], shape[0]) if shape else None
 
     def meta(self, index: int) -> dict[str, Any]:
         """What the meta file of frame `index` says; empty for a plain folder."""
@@ -302,22 +297,24 @@ def is_unfinished(directory: Path) -> bool:
 
 
 def open_dataset(
-    directory: str | Path, *, depth_unit_mm: float | None = None, focal_px: float | None = None
+    directory: str | Path,
+    *,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    camera: CameraLike | None = None,
 ) -> DatasetReader:
     """Opens a dataset folder or a plain folder of which only unit and focal length are known.
 
     Args:
         directory: The folder.
         depth_unit_mm: For a plain folder; see `DatasetReader`.
-        focal_px: Focal length of a plain folder's depth images; a dataset knows its own cameras.
+        focal_px: Focal length of frames that have no camera.
+        camera: Intrinsics of these frames instead; whatever `Camera.of` takes.
 
     Raises:
         FrameError: As `DatasetReader`, or if the focal length is not positive.
     """
-    if focal_px is not None and not (math.isfinite(focal_px) and focal_px > 0):
-        raise FrameError(f"the focal length is {focal_px} pixels; expected more than 0, mostly 0.75 times the width.")
-    is_plain = not (Path(directory) / "dataset.json").exists()
-    return DatasetReader(directory, depth_unit_mm=depth_unit_mm, focal_px=focal_px if is_plain else None)
+    return DatasetReader(directory, depth_unit_mm=depth_unit_mm, camera=given_camera(camera, focal_px))
 
 
 def read_depth(path: str | Path, unit_mm: float | None) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, CameraLike, given_camera
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.depth_values import examine_depth
 from graspcut.frames.errors import FrameError
@@ -39,7 +39,12 @@ class Inspection:
 
 
 def inspect_frames(
-    path: str | Path, *, depth_unit_mm: float | None = None, progress: Callable[[int, int], None] | None = None
+    path: str | Path,
+    *,
+    depth_unit_mm: float | None = None,
+    focal_px: float | None = None,
+    camera: CameraLike | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
     """Reads a depth image, numpy file, folder of images, recording or dataset folder whole.
 
@@ -47,16 +52,19 @@ def inspect_frames(
         path: File or folder.
         depth_unit_mm: Unit of whole numbers in files that do not say it. Without it such files are described in their
             raw steps.
+        focal_px: Focal length of frames without a camera.
+        camera: Intrinsics of these frames instead; whatever `Camera.of` takes.
         progress: Called with (frames read, frames in all) where it takes long.
 
     Raises:
         FrameError: If it is nothing of the kind.
     """
     place = Path(path)
-    labelled = _labelled_folder(place, depth_unit_mm)
+    given = given_camera(camera, focal_px)
+    labelled = _labelled_folder(place, depth_unit_mm, given)
     if labelled is not None:
         return _dataset(labelled, progress)
-    source = open_source(place, depth_unit_mm=depth_unit_mm)
+    source = open_source(place, depth_unit_mm=depth_unit_mm, camera=given)
     if isinstance(source, Recording):
         return _recording(source)
     if isinstance(source, DatasetFrames):
@@ -66,12 +74,12 @@ def inspect_frames(
     return _frames(place, source, progress)
 
 
-def _labelled_folder(place: Path, depth_unit_mm: float | None) -> DatasetReader | None:
+def _labelled_folder(place: Path, depth_unit_mm: float | None, camera: CameraLike | None) -> DatasetReader | None:
     """A plain folder with depth/ and label/ that can be trained on; others are folders of depth images."""
     if depth_unit_mm is None or not ((place / "depth").is_dir() and (place / "label").is_dir()):
         return None
     try:
-        reader = DatasetReader(place, depth_unit_mm=depth_unit_mm)
+        reader = DatasetReader(place, depth_unit_mm=depth_unit_mm, camera=camera)
     except FrameError:
         return None
     return reader if reader.is_plain else None
@@ -151,7 +159,7 @@ def _left_out(source: Source) -> list[tuple[str, str]]:
 
 def _recording(recording: Recording) -> Inspection:
     facts = [("frames", str(len(recording))), ("unit", f"{recording.depth_unit_mm:g} mm a step")]
-    facts.append(("depth camera", describe_camera(recording.camera)))
+    facts.append(("depth camera", describe_camera(recording.camera or _camera_of_first(recording))))
     facts.append(("colour camera", describe_camera(recording.colour_camera)))
     times = [time for time in recording.timestamps_s if time is not None]
     if len(times) > 1 and times[-1] > times[0]:
@@ -159,6 +167,14 @@ def _recording(recording: Recording) -> Inspection:
             ("length", f"{times[-1] - times[0]:.2f} s, {(len(times) - 1) / (times[-1] - times[0]):.1f} frames/s")
         )
     return Inspection("recording", tuple(facts), tuple(recording.check()))
+
+
+def _camera_of_first(recording: Recording) -> Camera | None:
+    """What was given for a recording without a camera, at the size of its first frame; faults are told elsewhere."""
+    try:
+        return recording[0].camera if len(recording) else None
+    except FrameError:
+        return None
 
 
 def _dataset(reader: DatasetReader, progress: Callable[[int, int], None] | None) -> Inspection:

@@ -19,6 +19,27 @@ _SAME_SHAPE = 0.01
 
 
 @dataclass(frozen=True)
+class FocalLength:
+    """A camera of which only the focal length is known; its axis goes through the middle of pictures of any size.
+
+    Attributes:
+        pixels: Focal length at the size of the pictures.
+    """
+
+    pixels: float
+
+    def __post_init__(self) -> None:
+        try:
+            is_usable = math.isfinite(self.pixels) and self.pixels > 0
+        except TypeError:
+            is_usable = False
+        if not is_usable:
+            raise FrameError(
+                f"the focal length is {self.pixels} pixels; expected more than 0, mostly about 0.75 times the width."
+            )
+
+
+@dataclass(frozen=True)
 class Intrinsics:
     """Intrinsics of a pinhole camera, at a size or for whatever size comes.
 

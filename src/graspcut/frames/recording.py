@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, overload
@@ -204,7 +205,8 @@ class Recording(Sequence[Frame]):
                 "mm came. Leave the unit out."
             )
         self._entries, self._rest = _read_index(self.directory)
-        self.camera = recorded or self._sized(camera)
+        self.camera = recorded or (camera if isinstance(camera, Camera) else None)
+        self._given_camera = camera
         self.names = [f"{number:06d}" for number in range(len(self._entries))]
         self.timestamps_s: list[float | None] = [
             None if isinstance(entry, FrameError) else entry.timestamp_s for entry in self._entries
@@ -231,14 +233,30 @@ class Recording(Sequence[Frame]):
         raw = self.read_raw_depth(index)
         entry = self._entry(index)
         colour = self._read(entry.colour) if entry.colour is not None else None
+        camera = self.camera
+        if camera is None and self._given_camera is not None:
+            camera = Camera.of(self._given_camera, raw.shape[1], raw.shape[0])
         return Frame(
             check_depth(raw, self.depth_unit_mm),
-            self.camera,
+            camera,
             colour,
             self.colour_camera if colour is not None else None,
             entry.timestamp_s,
             self.names[index],
         )
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The depth file of each frame; the index where an entry is damaged or names a file outside."""
+        return [self._depth_file(entry) for entry in self._entries]
+
+    def _depth_file(self, entry: _Entry | FrameError) -> Path:
+        try:
+            if isinstance(entry, FrameError):
+                raise entry
+            return inside(self.directory, entry.depth.file, named_by=entry.depth.named_by)
+        except FrameError:
+            return self.directory / "frames.jsonl"
 
     def read_raw_depth(self, index: int) -> NDArray[np.uint16]:
         """(H, W) uint16 exactly as appended, in steps of `depth_unit_mm`."""
@@ -258,13 +276,6 @@ class Recording(Sequence[Frame]):
             for kind, stored in files.items()
             if stored is not None and stored.file.endswith(".png")
         }
-
-    def _sized(self, camera: CameraLike | None) -> Camera | None:
-        """The camera given for a recording that has none, at the size of its first frame."""
-        if camera is None or isinstance(camera, Camera) or not self._entries:
-            return camera if isinstance(camera, Camera) else None
-        height, width = self.read_raw_depth(0).shape
-        return Camera.of(camera, width, height)
 
     def _entry(self, index: int) -> _Entry:
         entry = self._entries[index]

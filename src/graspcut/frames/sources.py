@@ -53,6 +53,11 @@ class Source(Protocol):
         """One name a frame, in order, fit for file names."""
         ...
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The file that each frame's depth is read from."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Frame: ...
@@ -76,6 +81,7 @@ class DepthFiles(Sequence[Frame]):
     Attributes:
         names: One name a frame, in order.
         files: The file of each frame.
+        colours: The colour file of each frame, or None.
         left_out: As given.
 
     A file that cannot be opened is one frame that raises when it is read.
@@ -94,6 +100,7 @@ class DepthFiles(Sequence[Frame]):
         self.left_out = left_out
         self.names: list[str] = []
         self.files: list[Path] = []
+        self.colours: list[Path | None] = []
         self._places: list[tuple[Path, Path | None, int]] = []
         # The last numpy file stays open: reading the frames of a stack in turn opens it once.
         self._opened: tuple[Path, ArrayFile] | None = None
@@ -106,6 +113,7 @@ class DepthFiles(Sequence[Frame]):
             count, is_stack = self._count(path)
             self.names += [f"{stem}_{number:06d}" for number in range(count)] if is_stack else [stem]
             self.files += [path] * count
+            self.colours += [colour] * count
             self._places += [(path, colour, number) for number in range(count)]
 
     def _count(self, path: Path) -> tuple[int, bool]:
@@ -200,6 +208,7 @@ class DatasetFrames(Sequence[Frame]):
     def __init__(self, reader: DatasetReader) -> None:
         self.reader = reader
         self.names = reader.names
+        self.files = [reader.directory / "depth" / f"{name}.png" for name in reader.names]
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -294,9 +303,8 @@ class FoundFrame:
 
     @property
     def file(self) -> Path:
-        """The file that the frame is read from; the folder for recordings and datasets."""
-        files: Sequence[Path] | None = getattr(self.source, "files", None)
-        return self.origin if files is None else files[self.index]
+        """The file that the frame's depth is read from."""
+        return self.source.files[self.index]
 
     def load(self) -> Frame:
         """Reads the frame; raises `FrameError` if it is bad, so that a command can go on to the next."""

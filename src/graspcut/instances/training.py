@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from graspcut.frames.camera_files import find_camera
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.instances.composing import ComposedConfig, ComposedFrames
@@ -148,7 +149,9 @@ def _composed(training: InstanceTraining) -> ComposedConfig:
 
 def _reader(folder: Path, training: InstanceTraining) -> DatasetReader:
     plain = not (folder / "dataset.json").exists()
-    reader = open_dataset(folder, depth_unit_mm=training.depth_unit_mm if plain else None, focal_px=training.focal_px)
+    unit = training.depth_unit_mm if plain else None
+    camera = None if training.camera is None else find_camera(training.camera)
+    reader = open_dataset(folder, depth_unit_mm=unit, focal_px=training.focal_px, camera=camera)
     if len(reader) == 0:
         raise FrameError(f"{folder} has no frames; expected at least one to train on.")
     return reader

@@ -34,7 +34,8 @@ class InstanceTraining:
         validation: Dataset folder for validation; by default composed frames, or none when training from folders.
         validation_count: Frames to validate on.
         depth_unit_mm: Unit of folders that do not say it.
-        focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
+        focal_px: Focal length of frames without a camera; 0.745 times the width if not given.
+        camera: File with the intrinsics of frames without a camera, or the name of one, as for graspcut segment.
         width: Width of the frames in pixels: of composed ones, and what those of folders are resampled to if given.
         height: Height of the frames in pixels; by default three quarters of the width.
         sensor: Sensor of the composed frames.
@@ -58,6 +59,7 @@ class InstanceTraining:
     validation_count: int = 60
     depth_unit_mm: float | None = None
     focal_px: float | None = None
+    camera: str | None = None
     width: int | None = None
     height: int | None = None
     sensor: SensorName = "sr300"

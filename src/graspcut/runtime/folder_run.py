@@ -48,7 +48,7 @@ from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.runtime.folder_lock import folder_lock
 from graspcut.runtime.folder_summary import SUMMARY_NAME as SUMMARY_NAME
 from graspcut.runtime.folder_summary import is_done, notes_of, open_summary
-from graspcut.runtime.frame_job import DescribingJob
+from graspcut.runtime.frame_facts import facts_of
 from graspcut.runtime.frame_job import FrameJob as FrameJob
 from graspcut.runtime.frame_job import FrameResult as FrameResult
 from graspcut.runtime.pipeline import LimitedCalls, run_in_threads
@@ -141,7 +141,7 @@ def run_over_frames(
 
         with WriteBatch() as files:
             threads = min(len(found), calls + min(usable_cores(), _MOST_HELPERS))
-            work = _FrameWork(folder, job, files, frozenset(row["name"] for row in summary["frames"]))
+            work = _FrameWork(folder, job, files, frozenset(row["name"] for row in summary["frames"]), camera)
             if isinstance(job, SequenceJob):
                 _run_in_order(work, job, found, collect, threads, calls)
             else:
@@ -242,6 +242,7 @@ class _FrameWork:
     job: FrameJob
     files: WriteBatch
     known: frozenset[str]
+    camera: CameraLike | None
 
     def __call__(self, numbered: tuple[int, FoundFrame], limited: LimitedCalls) -> _Outcome:
         position, entry = numbered
@@ -271,9 +272,9 @@ class _FrameWork:
 
     def described(self, frame: Frame, notes: Sequence[Note]) -> dict[str, Any]:
         """Entries of the row that depend on the frame alone."""
-        more = self.job.describe(frame) if isinstance(self.job, DescribingJob) else FrameResult({}, {})
-        told = [[note.kind, note.text] for note in (*(frame.notes or ()), *notes, *more.notes)]
-        return {**more.row, **({"notes": told} if told else {})}
+        facts, own = facts_of(frame, self.camera)
+        told = [[note.kind, note.text] for note in (*own, *notes)]
+        return {**facts, **({"notes": told} if told else {})}
 
     def written(self, position: int, name: str, result: FrameResult, more: Mapping[str, Any]) -> _Outcome:
         """Hands the files to the disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from graspcut.frames.frame import Frame
 from graspcut.frames.notes import Note
@@ -57,13 +57,4 @@ class FrameJob(Protocol):
 
     def reread(self, name: str, folder: Path, /) -> dict[str, Any]:
         """The row of a frame whose outputs are there; a `ValueError` has them made again."""
-        ...
-
-
-@runtime_checkable
-class DescribingJob(Protocol):
-    """A job that says something of each frame that depends on the frame alone, whoever made its results and when."""
-
-    def describe(self, frame: Frame, /) -> FrameResult:
-        """Further entries of the row, and notes; no files."""
         ...

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.frames.errors import FrameError
+from graspcut.frames.camera import Camera, CameraLike, focal_length_px, given_camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
 from graspcut.frames.json_files import json_bytes, read_json
@@ -85,6 +84,7 @@ def pose_folder(
     model_name: str,
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
+    camera: CameraLike | None = None,
     overlay: bool = True,
     smooth: OneEuroConfig | None = None,
     progress: ProgressCallback | None = None,
@@ -99,6 +99,7 @@ def pose_folder(
         pipeline: What runs.
         model_name: Recorded in summary.json; a folder takes the results of one set of models only.
         focal_px: Focal length for frames whose source has no camera.
+        camera: Intrinsics for these frames instead; whatever `Camera.of` takes.
         overlay: Write a picture of each result too.
         smooth: Filter the joints of joints.csv over time, frames in the order of their names; the frames' own files
             keep what was measured.
@@ -107,13 +108,14 @@ def pose_folder(
         FrameError: See `run_over_frames`.
         OSError: If results cannot be written.
     """
-    if focal_px is not None and not (np.isfinite(focal_px) and focal_px > 0):
-        raise FrameError(
-            f"the focal length is {focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
-        )
+    given = given_camera(camera, focal_px)
     settings = {"model": model_name, "depth_unit_mm": depth_unit_mm, "focal_px": focal_px}
-    job = _PoseJob(pipeline, settings, focal_px, overlay)
-    report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress, workers=workers)
+    if camera is not None:
+        settings["camera"] = str(camera)
+    job = _PoseJob(pipeline, settings, overlay)
+    report = run_over_frames(
+        inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress, workers=workers
+    )
     _write_table(report, smooth)
     return report
 
@@ -124,7 +126,6 @@ class _PoseJob:
 
     pipeline: HandPosePipeline
     settings: Mapping[str, Any]
-    focal_px: float | None
     overlay: bool
 
     @property
@@ -143,7 +144,7 @@ class _PoseJob:
         return (f"{OVERLAY_FOLDER}/{name}.png", *files) if self.overlay else files
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls) -> FrameResult:
-        poses = limited(lambda: self.pipeline(frame, self.focal_px))
+        poses = limited(lambda: self.pipeline(frame))
         values = {"frame": name, "timestamp_s": frame.timestamp_s, **poses.to_dict()}
         files = {}
         if self.overlay:

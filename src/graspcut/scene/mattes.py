@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.alignment import align_colour_to_depth
-from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.labels import HAND, LABEL_NAMES, OBJECT
@@ -136,7 +135,6 @@ class MatteJob:
         identity: what else the results depend on: digests of the weights.
         kept: labels that are cut out.
         over: also write NAME_over.png.
-        focal_px: of frames whose source has no camera.
     """
 
     segment: Segment
@@ -145,7 +143,6 @@ class MatteJob:
     identity: str
     kept: tuple[int, ...] = DEFAULT_KEPT
     over: NDArray[np.uint8] | Colour | None = field(default=None, repr=False)
-    focal_px: float | None = None
     parallel_calls: int | None = None
 
     def outputs(self, name: str, /) -> tuple[str, ...]:
@@ -155,9 +152,6 @@ class MatteJob:
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls, /) -> FrameResult:
         """See `FrameJob`."""
-        if frame.camera is None and self.focal_px is not None:
-            camera = Camera.from_focal_length(frame.width, frame.height, self.focal_px)
-            frame = Frame(frame.depth_mm, camera, frame.colour, frame.colour_camera, name=frame.name)
         matte = limited(lambda: matte_frame(frame, self.segment, self.matter, self.kept))
         return FrameResult(matte.encoded(name, self.over), _row(matte.alpha))
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
-from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.camera import Camera, CameraLike, focal_length_px, given_camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image
@@ -63,6 +63,7 @@ class ProposalOptions:
     Attributes:
         models: names of the networks, recorded in summary.json.
         focal_px: focal length for frames whose source has no camera.
+        camera: intrinsics for these frames instead; whatever `Camera.of` takes.
         follow: keep ids over time; None does so for recordings.
         join: how proposals and labels become things.
     """
@@ -71,12 +72,15 @@ class ProposalOptions:
     focal_px: float | None = None
     follow: bool | None = None
     join: JoinConfig = field(default_factory=JoinConfig)
+    camera: CameraLike | None = None
 
     def __post_init__(self) -> None:
-        if self.focal_px is not None and not (np.isfinite(self.focal_px) and self.focal_px > 0):
-            raise FrameError(
-                f"the focal length is {self.focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
-            )
+        given_camera(self.camera, self.focal_px)
+
+    @property
+    def given_camera(self) -> CameraLike | None:
+        """What is known of frames whose source has no camera."""
+        return given_camera(self.camera, self.focal_px)
 
 
 def propose_folder(
@@ -105,10 +109,12 @@ def propose_folder(
     """
     options = options if options is not None else ProposalOptions()
     job = _ProposalJob(proposer, segmenter, options, side_of, depth_unit_mm)
-    report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, progress=progress)
+    given = options.given_camera
+    report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress)
     done = {row["name"] for row in report.rows}
     usable = [place for place in inputs if str(place) not in {name for name, _ in report.failures}]
-    found = [frame for frame in find_frames(usable, depth_unit_mm=depth_unit_mm) if frame.name in done]
+    found = find_frames(usable, depth_unit_mm=depth_unit_mm, camera=given)
+    found = [frame for frame in found if frame.name in done]
     finish_folder(found, Path(out), options)
     return report
 
@@ -132,6 +138,8 @@ class _ProposalJob:
             "most": most,
             "focal_px": self.options.focal_px,
             "depth_unit_mm": self.depth_unit_mm,
+            # None where it changes nothing: folders of earlier versions do not have it.
+            "camera": None if self.options.camera is None else str(self.options.camera),
         }
 
     @property
@@ -149,8 +157,6 @@ class _ProposalJob:
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls) -> FrameResult:
         camera = frame.camera
-        if camera is None and self.options.focal_px is not None:
-            camera = Camera.from_focal_length(frame.width, frame.height, self.options.focal_px)
         proposals = limited(lambda: self.proposer(frame.depth_mm, camera))
         labels = limited(lambda: self.segmenter(frame.depth_mm, camera).labels)
         scene = join_instances(proposals, labels, side_of=self.side_of, config=self.options.join)

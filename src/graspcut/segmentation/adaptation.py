@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.draw import contact_sheet, overlay
-from graspcut.frames.camera import CameraLike
+from graspcut.frames.camera import CameraLike, given_camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
@@ -124,7 +124,7 @@ def adapt_to_recordings(
     """
     own = config if config is not None else AdaptationConfig()
     target, work = Path(out), Path(f"{out}-adaptation")
-    recordings = Recordings(inputs, depth_unit_mm, focal_px, own.most_frames, camera)
+    recordings = Recordings(inputs, depth_unit_mm, given_camera(camera, focal_px), own.most_frames)
     prepare_run(RunConfig(work, seed=own.seed, threads=own.threads))
     folder_config, network = _load(start)
     work.mkdir(parents=True, exist_ok=True)

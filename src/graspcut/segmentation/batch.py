@@ -16,13 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.draw import overlay as draw_overlay
-from graspcut.frames.camera import DEFAULT_FOCAL_PER_WIDTH, Camera, CameraLike, focal_length_px
-from graspcut.frames.camera_presets import cameras_of_size
-from graspcut.frames.errors import FrameError
+from graspcut.frames.camera import Camera, CameraLike, given_camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
-from graspcut.frames.notes import Note
-from graspcut.frames.plausibility import depth_range
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
@@ -81,10 +77,7 @@ def segment_folder(
         FrameError: See `run_over_frames`.
         OSError: If results cannot be written.
     """
-    if focal_px is not None and not (np.isfinite(focal_px) and focal_px > 0):
-        raise FrameError(
-            f"the focal length is {focal_px} pixels; expected more than 0, mostly about 0.75 times the width."
-        )
+    given = given_camera(camera, focal_px)
     settings: dict[str, Any] = {"model": model_name, "depth_unit_mm": depth_unit_mm, "focal_px": focal_px}
     # None where it changes nothing: folders of earlier versions do not have it.
     sensitivity = getattr(segmenter, "sensitivity", 1.0)
@@ -93,17 +86,10 @@ def segment_folder(
     if camera is not None:
         settings["camera"] = str(camera)
     kind = _VideoJob if video else _SegmentationJob
-    job = kind(segmenter, settings, focal_px, overlay)
+    job = kind(segmenter, settings, overlay)
     return run_over_frames(
-        inputs, out, job, depth_unit_mm=depth_unit_mm, camera=camera, progress=progress, workers=workers
+        inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress, workers=workers
     )
-
-
-def with_focal_length(frame: Frame, focal_px: float | None) -> Camera | None:
-    """The frame's camera, or one of this focal length if it has none."""
-    if frame.camera is not None or focal_px is None:
-        return frame.camera
-    return Camera.from_focal_length(frame.width, frame.height, focal_px)
 
 
 @dataclass(frozen=True)
@@ -112,7 +98,6 @@ class _SegmentationJob:
 
     segmenter: FrameSegmenter
     settings: dict[str, Any]
-    focal_px: float | None
     overlay: bool
 
     @property
@@ -140,19 +125,12 @@ class _SegmentationJob:
             files = {f"{OVERLAY_FOLDER}/{name}.png": encode_image(picture, ".png"), **files}
         return FrameResult(files, _row(labels, seconds))
 
-    def describe(self, frame: Frame) -> FrameResult:
-        camera = with_focal_length(frame, self.focal_px)
-        row = {"focal_px": round(focal_length_px(camera, frame.width), 3), "focal_is_assumed": camera is None}
-        notes = () if camera is not None else (assumed_focal_note(frame.width, frame.height),)
-        return FrameResult({}, row | _depth_row(frame.depth_mm), notes)
-
     def reread(self, name: str, folder: Path) -> dict[str, Any]:
         return _row(read_single_channel(folder / f"{name}.png", what="label map"))
 
     def _timed_call(self, frame: Frame) -> tuple[Any, float]:
-        camera = with_focal_length(frame, self.focal_px)
         started = time.perf_counter()
-        found = self.segmenter(frame.depth_mm, camera)
+        found = self.segmenter(frame.depth_mm, frame.camera)
         return found, time.perf_counter() - started
 
 
@@ -207,26 +185,6 @@ class _VideoSequence:
             name, seconds = self._seen.pop(position)
             makers.append((position, partial(self._job._result, result.depth_mm, name, result.labels, seconds)))
         return makers
-
-
-def assumed_focal_note(width: int, height: int) -> Note:
-    """Says which focal length was taken for a frame without a camera, and whose size the picture has."""
-    assumed = focal_length_px(None, width)
-    text = (
-        f"no camera is known: the focal length was taken as {DEFAULT_FOCAL_PER_WIDTH} times the width, {assumed:.0f} "
-        "pixels; give --focal-px or --camera"
-    )
-    others = [(name, focal) for name, focal in cameras_of_size(width, height) if abs(focal / assumed - 1) > 0.1]
-    if others:
-        text += f". {width}x{height} is a size of {', '.join(f'{name} ({focal:.0f})' for name, focal in others)}"
-    return Note("focal length", text)
-
-
-def _depth_row(depth_mm: NDArray[np.float32]) -> dict[str, float | None]:
-    found = depth_range(depth_mm)
-    if found is None:
-        return {"nearest_mm": None, "farthest_mm": None}
-    return {"nearest_mm": round(found.near, 1), "farthest_mm": round(found.far, 1)}
 
 
 def _row(labels: NDArray[np.uint8], seconds: float | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graspcut.frames.camera import Camera, CameraLike, focal_length_px
+from graspcut.frames.camera import CameraLike, focal_length_px
 from graspcut.frames.dataset import DatasetReader, DatasetWriter, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
@@ -92,11 +92,9 @@ class Recordings:
         self,
         inputs: Sequence[str | Path],
         depth_unit_mm: float | None,
-        focal_px: float | None,
+        camera: CameraLike | None,
         most: int,
-        camera: CameraLike | None = None,
     ) -> None:
-        self._focal_px = focal_px
         self.failures: dict[str, str] = {}
         found = [find_frames([place], depth_unit_mm=depth_unit_mm, camera=camera) for place in inputs]
         each = max(1, most // len(found))
@@ -111,10 +109,7 @@ class Recordings:
                 self.failures[entry.name] = str(error)
                 continue
             depth = np.where(frame.depth_mm < _FARTHEST_MM, frame.depth_mm, np.float32(0))
-            camera = frame.camera
-            if camera is None and self._focal_px is not None:
-                camera = Camera.from_focal_length(frame.width, frame.height, self._focal_px)
-            yield replace(frame, depth_mm=depth, camera=camera)
+            yield replace(frame, depth_mm=depth)
 
 
 def streamed(

@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from graspcut.frames.camera import focal_length_px
+from graspcut.frames.camera_files import find_camera
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.frames.label_shares import read_label_shares
@@ -138,7 +139,8 @@ def _augmentation(training: SegmentationTraining, default: AugmentationConfig) -
 def _reader(folder: Path, training: SegmentationTraining) -> DatasetReader:
     plain = not (folder / "dataset.json").exists()
     unit = training.depth_unit_mm if plain else None
-    reader = open_dataset(folder, depth_unit_mm=unit, focal_px=training.focal_px)
+    camera = None if training.camera is None else find_camera(training.camera)
+    reader = open_dataset(folder, depth_unit_mm=unit, focal_px=training.focal_px, camera=camera)
     if len(reader) == 0:
         raise FrameError(f"{folder} has no frames; expected at least one to train on.")
     print(f"{folder}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)

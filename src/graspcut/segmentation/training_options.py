@@ -39,7 +39,8 @@ class DataOptions:
         statistics_count: Whole rendered frames over which the quick recipe takes batch-norm statistics anew at the end,
             when it trains on rendered frames; 0 keeps those of the training.
         depth_unit_mm: Unit of folders that do not say it.
-        focal_px: Focal length of folders without cameras; 0.745 times the width if not given.
+        focal_px: Focal length of frames without a camera; 0.745 times the width if not given.
+        camera: File with the intrinsics of frames without a camera, or the name of one, as for graspcut segment.
         width: Width of the rendered frames in pixels; by default the size at which a frame has the network's scale.
         height: Height of the rendered frames in pixels; by default three quarters of the width.
         sensor: Sensor of the rendered frames.
@@ -59,6 +60,7 @@ class DataOptions:
     statistics_count: int = 320
     depth_unit_mm: float | None = None
     focal_px: float | None = None
+    camera: str | None = None
     width: int | None = None
     height: int | None = None
     sensor: SensorName = "mix"

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.camera import Camera, focal_length_px, given_camera
 from graspcut.frames.errors import FrameError
+from graspcut.frames.intrinsics import Intrinsics
 from graspcut.frames.sources import Source, open_source
 from graspcut.synth.rendering.ray_casting import RenderedView
 from graspcut.synth.sensors.config import SensorConfig
@@ -36,11 +37,13 @@ class PlaceConfig:
         path: Recording, dataset, folder of depth images, or one depth image.
         depth_unit_mm: Millimetres per step of images that do not say it.
         focal_px: Focal length of frames without a camera; 0.745 times the width if not given.
+        camera: Intrinsics of these frames instead.
     """
 
     path: str
     depth_unit_mm: float | None = None
     focal_px: float | None = None
+    camera: Intrinsics | str | None = None
 
 
 class PlaceFrame(NamedTuple):
@@ -83,7 +86,8 @@ class Place:
 
     def __init__(self, config: PlaceConfig) -> None:
         self.config = config
-        self._source: Source = open_source(config.path, depth_unit_mm=config.depth_unit_mm)
+        camera = given_camera(config.camera, config.focal_px)
+        self._source: Source = open_source(config.path, depth_unit_mm=config.depth_unit_mm, camera=camera)
         count = len(self._source)
         if count == 0:
             raise FrameError(f"{config.path} has no frames; expected depth frames of an empty place.")
@@ -111,8 +115,7 @@ class Place:
             height, width = depth.shape
             camera = frame.camera
             if camera is None:
-                focal = self.config.focal_px if self.config.focal_px is not None else focal_length_px(None, width)
-                camera = Camera.from_focal_length(width, height, focal)
+                camera = Camera.from_focal_length(width, height, focal_length_px(None, width))
             plain = Camera(camera.fx, camera.fy, camera.cx, camera.cy, width, height)
             self._frames[index] = PlaceFrame(depth, plain)
         return self._frames[index]

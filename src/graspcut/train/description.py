@@ -54,8 +54,8 @@ def described_fields(value: Any) -> dict[str, Any]:
 
 
 def _of_object(value: Any) -> Any:
-    shown = [name for name in ("directory", "depth_unit_mm", "config", "seed") if hasattr(value, name)]
-    parts = {name: described(getattr(value, name)) for name in shown}
+    shown = ("directory", "depth_unit_mm", "given_camera", "config", "seed")
+    parts = {name: described(found) for name in shown if (found := getattr(value, name, None)) is not None}
     if hasattr(value, "names"):
         parts["frames"] = len(value.names)
     return {"class": type(value).__qualname__, **parts} if parts else type(value).__qualname__

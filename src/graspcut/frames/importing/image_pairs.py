@@ -1,4 +1,8 @@
-"""Folders of image pairs: one depth image and one colour image a frame."""
+"""Folders of image pairs: one depth image and one colour image a frame.
+
+Which files of the folder are depth, and what is in them, is told by the same readers as for every other command
+(`frames/sources.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, CameraLike, given_camera
+from graspcut.frames.camera_files import find_camera
+from graspcut.frames.depth_values import ExaminedDepth, check_unit, examine_depth
 from graspcut.frames.errors import FrameError
-from graspcut.frames.frame import check_depth, check_unit
-from graspcut.frames.images import read_colour, read_image
-from graspcut.frames.importing.stream import FLOAT_UNIT_MM, Stream, StreamFrame, metres_to_raw
+from graspcut.frames.folders import natural_order
+from graspcut.frames.images import read_colour
+from graspcut.frames.importing.stream import FLOAT_UNIT_MM, Stream, StreamFrame
 from graspcut.frames.json_files import read_json
+from graspcut.frames.notes import Note, summarised
+from graspcut.frames.readers.raw_depth import RawDepth
+from graspcut.frames.sources import DepthFiles, open_source
 
-_DEPTH_SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".exr", ".npy")
-_COLOUR_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm")
+_COLOUR_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".webp")
 
 
 def open_image_pairs(
@@ -33,79 +41,114 @@ def open_image_pairs(
     """Opens folders of image pairs.
 
     Args:
-        depth_folder: 16-bit depth images.
-        colour_folder: Pictures of the same names, or of the same numbers in their names; None for depth alone.
-        depth_unit_mm: Millimetres per step.
-        focal_px: Focal length of the depth images where there is no camera file.
-        camera_file: JSON of a camera, or of {"camera": ..., "colour_camera": ...}.
+        depth_folder: Depth images or numpy files, or one file of several frames.
+        colour_folder: Pictures of the same names, or of the same numbers in their names; None for depth alone, and for
+            pictures of the depth's size that lie beside it.
+        depth_unit_mm: Millimetres per step of whole numbers that do not say it.
+        focal_px: Focal length of depth images without a camera.
+        camera_file: File of their intrinsics or name of a camera instead, or JSON of {"camera": ...,
+            "colour_camera": ...}.
         registered: Colour lies pixel by pixel on depth.
         frames_per_s: Makes timestamps.
 
     Raises:
         FrameError: If images do not pair up, or the calibration is missing.
     """
-    depths = _files(Path(depth_folder), _DEPTH_SUFFIXES)
-    if depth_unit_mm is None:
-        raise FrameError(
-            f"{depth_folder} does not state its depth unit; expected --depth-unit-mm: 1 for millimetres, 0.1249866 for "
-            "an SR300, 1000 for metres."
-        )
-    unit = check_unit(depth_unit_mm)
-    notes: list[str] = []
-    colours: list[Path | None] = [None] * len(depths)
+    depth_camera, colour_camera = _cameras(camera_file)
+    given = given_camera(depth_camera, focal_px)
+    source = open_source(depth_folder, depth_unit_mm=depth_unit_mm)
+    if not isinstance(source, DepthFiles):
+        raise FrameError(f"{depth_folder} is a recording or dataset already; expected a folder of depth images.")
+    notes = [source.left_out] if source.left_out and colour_folder is None else []
+    colours: list[Path | None] = [None] * len(source)
     if colour_folder is not None:
-        colours = _paired(depths, _files(Path(colour_folder), _COLOUR_SUFFIXES), notes)
-    camera, colour_camera = _cameras(camera_file)
-    first = read_image(depths[0])
-    if camera is None and focal_px is not None:
-        camera = Camera.from_focal_length(first.shape[1], first.shape[0], focal_px)
+        colours = _paired(source.files, _colour_files(Path(colour_folder)), notes)
     if colour_folder is not None and not registered and colour_camera is None:
         raise FrameError(
             "colour came without its calibration; expected --registered if it lies pixel by pixel on depth, or "
             '--camera camera.json with {"camera": ..., "colour_camera": ...}.'
         )
-    if registered:
-        colour_camera = None
-    is_float = first.dtype.kind == "f"
+    unit, camera = _unit_and_camera(source, depth_unit_mm, given, depth_folder)
+    if camera is None:
+        notes.append("no camera is known; give --camera or --focal-px, or other commands assume a focal length")
+    told: list[Note] = []
 
     def frames() -> Iterator[StreamFrame]:
-        for number, (depth_path, colour_path) in enumerate(zip(depths, colours, strict=True)):
+        for number, colour_path in enumerate(colours):
             try:
-                raw = _raw_depth(depth_path, unit)
-                colour = None if colour_path is None else read_colour(colour_path)
+                raw = source.raw(number)
+                examined = _examined(raw, depth_unit_mm, source.files[number])
+                if colour_path is not None:
+                    colour: NDArray[np.uint8] | None = read_colour(colour_path)
+                else:
+                    lies_beside = raw.colour is not None or source.colours[number] is not None
+                    colour = source[number].colour if lies_beside and colour_folder is None else None
+                steps = _steps(raw, examined, unit)
             except FrameError as error:
                 stream.damaged.append(str(error))
                 continue
-            yield StreamFrame(raw, colour, None if frames_per_s is None else number / frames_per_s)
+            told.extend((*raw.notes, *examined.notes))
+            yield StreamFrame(steps, colour, None if frames_per_s is None else number / frames_per_s)
+        stream.notes.extend(summarised(told))
 
-    stream = Stream(
-        frames, FLOAT_UNIT_MM if is_float else unit, camera, colour_camera, expected=len(depths), notes=notes
-    )
+    kept = colour_camera if colour_folder is not None and not registered else None
+    stream = Stream(frames, unit, camera, kept, expected=len(source), notes=notes)
     return stream
 
 
-def _raw_depth(path: Path, unit_mm: float) -> NDArray[np.uint16]:
-    image = read_image(path) if path.suffix.lower() != ".npy" else np.load(path, allow_pickle=False)
-    if image.dtype.kind == "f":
-        return metres_to_raw(check_depth(image, unit_mm) / np.float32(1000))
-    check_depth(image, unit_mm)
-    if image.min() < 0 or image.max() > 65535:
-        raise FrameError(f"{path} goes from {image.min()} to {image.max()}; expected 16 bits.")
-    return np.asarray(image, dtype=np.uint16)
+def _examined(raw: RawDepth, depth_unit_mm: float | None, path: Path) -> ExaminedDepth:
+    unit = raw.unit_mm if raw.unit_mm is not None else depth_unit_mm
+    try:
+        return examine_depth(raw.values, unit, no_data_from=raw.no_data_from)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _unit_and_camera(
+    source: DepthFiles, depth_unit_mm: float | None, given: CameraLike | None, place: str | Path
+) -> tuple[float, Camera | None]:
+    """The unit that the recording is written in, and its camera: those of the first frame that can be read."""
+    fault: FrameError | None = None
+    for number in range(len(source)):
+        try:
+            raw = source.raw(number)
+        except FrameError as error:
+            fault = fault or error
+            continue
+        known = raw.camera if raw.camera is not None else given
+        height, width = raw.values.shape[:2]
+        camera = None if known is None else Camera.of(known, width, height)
+        if raw.values.dtype.kind == "f":
+            return FLOAT_UNIT_MM, camera
+        unit = raw.unit_mm if raw.unit_mm is not None else depth_unit_mm
+        if unit is None:
+            raise FrameError(
+                f"{place} does not state its depth unit; expected --depth-unit-mm: 1 for millimetres, 0.1249866 for "
+                "an SR300, 1000 for metres."
+            )
+        return check_unit(unit), camera
+    raise fault or FrameError(f"{place} has no frames.")
+
+
+def _steps(raw: RawDepth, examined: ExaminedDepth, unit_mm: float) -> NDArray[np.uint16]:
+    """Depth in steps of the recording: whole numbers of that unit as they are, anything else rounded to it."""
+    values, has_data = raw.values, examined.depth_mm > 0
+    own = raw.unit_mm if raw.unit_mm is not None else unit_mm
+    if values.dtype.kind in "iu" and own == unit_mm and int(values.max(where=has_data, initial=0)) <= 65535:
+        return np.where(has_data, values, 0).astype(np.uint16)
+    steps = np.rint(examined.depth_mm.astype(np.float64) / unit_mm)
+    return np.where(steps <= 65535, steps, 0).astype(np.uint16)
+
+
+def _colour_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FrameError(f"{folder} is no folder; expected a folder of images.")
-    files = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    files = [
+        path for path in folder.iterdir() if path.suffix.lower() in _COLOUR_SUFFIXES and not path.name.startswith(".")
+    ]
     if not files:
-        raise FrameError(f"{folder} has no {', '.join(suffixes)} files; expected one image a frame.")
-    return sorted(files, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.stem)]
+        raise FrameError(f"{folder} has no {', '.join(_COLOUR_SUFFIXES)} files; expected one image a frame.")
+    return sorted(files, key=lambda path: natural_order(path.name))
 
 
 def _paired(depths: list[Path], colours: list[Path], notes: list[str]) -> list[Path | None]:
@@ -137,16 +180,19 @@ def _number(path: Path) -> str:
     return str(int(numbers[-1])) if numbers else ""
 
 
-def _cameras(path: str | Path | None) -> tuple[Camera | None, Camera | None]:
-    if path is None:
+def _cameras(file: str | Path | None) -> tuple[CameraLike | None, Camera | None]:
+    """What is known of the depth camera, and the colour camera if the file has one."""
+    if file is None:
         return None, None
-    values = read_json(path)
-    try:
-        if "camera" in values or "colour_camera" in values:
-            pair = [
-                Camera.from_dict(values[name]) if values.get(name) else None for name in ("camera", "colour_camera")
-            ]
+    path = Path(file)
+    if path.suffix.lower() == ".json" and path.is_file():
+        values = read_json(path)
+        if "colour_camera" in values:
+            try:
+                pair = [
+                    Camera.from_dict(values[name]) if values.get(name) else None for name in ("camera", "colour_camera")
+                ]
+            except FrameError as error:
+                raise FrameError(f"{path}: {error}") from error
             return pair[0], pair[1]
-        return Camera.from_dict(values), None
-    except FrameError as error:
-        raise FrameError(f"{path}: {error}") from error
+    return find_camera(str(file)), None

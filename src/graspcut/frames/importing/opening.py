@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graspcut.frames.errors import FrameError
+from graspcut.frames.folders import DEPTH_SUFFIXES
 from graspcut.frames.importing.azure_kinect import open_azure_kinect
 from graspcut.frames.importing.image_pairs import open_image_pairs
 from graspcut.frames.importing.realsense import open_realsense
@@ -33,7 +34,8 @@ def open_foreign(
 
     Args:
         source: The file or folder.
-        colour, depth_unit_mm, focal_px, camera_file, frames_per_s: For folders; see `open_image_pairs`.
+        colour, focal_px, camera_file, frames_per_s: For folders; see `open_image_pairs`.
+        depth_unit_mm: Millimetres per step of folders, and of bags whose whole numbers are not millimetres.
         registered: Colour lies pixel by pixel on depth (folders, bags).
         depth_topic, colour_topic: For bags; see `open_ros`.
 
@@ -42,7 +44,7 @@ def open_foreign(
     """
     path = Path(source)
     suffix = path.suffix.lower()
-    if path.is_dir() and not (path / "metadata.yaml").exists():
+    if (path.is_dir() and not (path / "metadata.yaml").exists()) or (path.is_file() and suffix in DEPTH_SUFFIXES):
         return open_image_pairs(
             path,
             colour,
@@ -61,7 +63,13 @@ def open_foreign(
     if suffix in (".db3", ".bag") and depth_topic is None and _is_realsense(path):
         return open_realsense(path)
     if suffix in (".db3", ".bag", ".mcap") or path.is_dir():
-        return open_ros(path, depth_topic=depth_topic, colour_topic=colour_topic, registered=registered)
+        return open_ros(
+            path,
+            depth_topic=depth_topic,
+            colour_topic=colour_topic,
+            registered=registered,
+            depth_unit_mm=depth_unit_mm,
+        )
     raise FrameError(
         f"{path} ends in {suffix or 'nothing'}; expected .db3, .bag or .mcap (RealSense, ROS), .mkv (Azure Kinect), "
         ".r3d (Record3D), or a folder of depth images."

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
+from graspcut.frames.depth_values import check_unit
 from graspcut.frames.errors import FrameError
 from graspcut.frames.importing.stream import (
     FLOAT_UNIT_MM,
@@ -39,6 +40,7 @@ def open_ros(
     depth_topic: str | None = None,
     colour_topic: str | None = None,
     registered: bool = False,
+    depth_unit_mm: float | None = None,
 ) -> Stream:
     """Opens a bag.
 
@@ -47,6 +49,7 @@ def open_ros(
         depth_topic: The depth images; found by name if only one topic looks like it.
         colour_topic: The colour images; likewise. "" leaves colour out.
         registered: Colour lies pixel by pixel on depth ("aligned_depth_to_color").
+        depth_unit_mm: Millimetres per step of whole numbers; 1 if not given, as ROS says.
 
     Raises:
         FrameError: If the bag cannot be read, or topics are missing, several, or 8-bit depth.
@@ -78,7 +81,7 @@ def open_ros(
                 f"{path} has no CameraInfo beside {colour}; record it, or give --registered if it is aligned."
             )
     expected = sum(entry.msgcount for entry in reader.connections if entry.topic == depth)
-    unit = _unit(reader, depth)
+    unit = _unit(reader, depth, 1.0 if depth_unit_mm is None else check_unit(depth_unit_mm))
 
     def frames() -> Iterator[StreamFrame]:
         yield from _frames(reader, depth, colour, stream)
@@ -148,13 +151,14 @@ def _camera(reader: Any, topic: str, notes: list[str]) -> Camera | None:
     return None
 
 
-def _unit(reader: Any, topic: str) -> float:
-    """Floating point becomes steps of an eighth of a millimetre; whole numbers are millimetres, as ROS says."""
+def _unit(reader: Any, topic: str, whole_mm: float) -> float:
+    """Floating point becomes steps of an eighth of a millimetre; whole numbers are millimetres, as ROS says, or what
+    was given."""
     connections = [entry for entry in reader.connections if entry.topic == topic]
     for connection, _, data in reader.messages(connections):
         message = reader.deserialize(data, connection.msgtype)
         encoding = str(getattr(message, "encoding", None) or getattr(message, "format", ""))
-        return FLOAT_UNIT_MM if "32FC1" in encoding else 1.0
+        return FLOAT_UNIT_MM if "32FC1" in encoding else whole_mm
     raise FrameError(f"the topic {topic} has no messages; expected depth images.")
 
 

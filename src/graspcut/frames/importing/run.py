@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, CameraLike
 from graspcut.frames.errors import FrameError
 from graspcut.frames.importing.stream import Stream
 from graspcut.frames.json_files import write_json_atomically
@@ -53,7 +53,7 @@ def import_streams(
     streams: Sequence[Stream],
     out: str | Path,
     *,
-    camera: Camera | None = None,
+    camera: CameraLike | None = None,
     colour_jpeg: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
@@ -62,7 +62,7 @@ def import_streams(
     Args:
         streams: Opened sources; they are closed at the end.
         out: The recording's folder; it must not hold one.
-        camera: Depth camera for streams that do not know theirs.
+        camera: Depth camera of streams that do not know theirs; whatever `Camera.of` takes.
         colour_jpeg: Store colour as JPEG instead of PNG.
         progress: Called with (frames written, frames expected or written).
 
@@ -83,20 +83,34 @@ def import_streams(
         expected = None if None in known else sum(count for count in known if count is not None)
         times: list[float | None] = []
         with_colour = 0
-        with RecordingWriter(
-            out,
-            first.camera or camera,
-            first.depth_unit_mm,
-            first.colour_camera,
-            colour_format="jpeg" if colour_jpeg else "png",
-        ) as writer:
+        writer: RecordingWriter | None = None
+        try:
             for stream in streams:
                 for frame in stream.frames():
-                    writer.append(frame.depth_raw, frame.colour, frame.timestamp_s)
+                    if writer is None:
+                        height, width = frame.depth_raw.shape
+                        given = None if camera is None else Camera.of(camera, width, height)
+                        if first.camera is not None and given not in (None, first.camera):
+                            first.notes.append("the camera that was given is not used: the source has its own")
+                        writer = RecordingWriter(
+                            out,
+                            first.camera or given,
+                            first.depth_unit_mm,
+                            first.colour_camera,
+                            colour_format="jpeg" if colour_jpeg else "png",
+                        )
+                    try:
+                        writer.append(frame.depth_raw, frame.colour, frame.timestamp_s)
+                    except FrameError as error:  # of another size than the camera
+                        stream.damaged.append(f"frame {len(times) + len(stream.damaged)}: {error}")
+                        continue
                     times.append(frame.timestamp_s)
                     with_colour += frame.colour is not None
                     if progress is not None:
                         progress(len(times), max(expected or 0, len(times)))
+        finally:
+            if writer is not None:
+                writer.close()
     finally:
         for stream in streams:
             stream.close()

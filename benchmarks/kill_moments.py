@@ -19,7 +19,7 @@ from typing import Final
 STALLED_S: Final = 120.0
 LONGEST_ENDING_S: Final = 15.0
 _TOO_MUCH_WORK: Final = 5.0
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.1
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 

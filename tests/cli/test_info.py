@@ -92,3 +92,10 @@ def test_model_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "model folder" in shown and "tiny" in shown and "17" in shown
     (tmp_path / "m" / "model.safetensors").write_bytes(b"no")
     assert info(tmp_path / "m") == 1
+
+
+def test_distances_below_zero_are_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "a.npy", -(depth_image() / 4000).astype(np.float32))
+    assert info(tmp_path / "a.npy") == 0
+    text = capsys.readouterr().out
+    assert "93.8%" in text and "likely: 1000, metres" in text and "negative" in text

@@ -175,3 +175,13 @@ def test_real_frames_are_not_doubted(real_data: Path) -> None:
         assert examine_depth(read_image(path), unit).notes == (), path
     raw = read_image(real_data / "sr300" / "org_depth_img_init.png")
     assert "0.1249866" in examine_depth(raw, 1.0).notes[0].text
+
+
+@pytest.mark.parametrize("unit_mm", [None, 1.0])
+def test_a_picture_normalised_to_one_has_no_unit(unit_mm: float | None) -> None:
+    normalised = (scene() / scene().max()).astype(np.float32)
+    with pytest.raises(FrameError, match=r"normalised to 0\.\.1 or a network's relative depth"):
+        examine_depth(normalised, unit_mm)
+    examined = examine_depth(normalised, 1000.0)
+    assert any("exactly 1" in note.text for note in examined.notes if note.kind == "doubt")
+    assert examine_depth((scene() / 1000).astype(np.float32), 1000.0).notes == ()

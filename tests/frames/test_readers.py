@@ -343,3 +343,35 @@ def test_other_endings_say_how_to_come_from_there(tmp_path: Path, name: str, wor
     (tmp_path / name).write_bytes(scene().tobytes())
     with pytest.raises(FrameError, match=words):
         open_source(tmp_path / name, depth_unit_mm=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_last"),
+    [
+        ((48, 64, 7), True),
+        ((120, 160, 100), True),
+        ((240, 320, 130), True),
+        ((7, 48, 64), False),
+        ((48, 48, 48), False),
+        ((100, 64, 256), False),
+        ((300, 480, 640), False),
+        ((640, 480, 640), False),
+    ],
+)
+def test_frames_may_lie_along_the_last_axis(shape: tuple[int, ...], is_last: bool, tmp_path: Path) -> None:
+    # A file with a hole: one frame is written.
+    values = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint16, shape=shape)
+    (values[..., 3] if is_last else values[3])[...] = 700
+    del values
+    source = open_source(tmp_path / "a.npy", depth_unit_mm=1)
+    frame = source[3]
+    assert len(source) == (shape[2] if is_last else shape[0])
+    assert frame.depth_mm.shape == (shape[:2] if is_last else shape[1:]) and (frame.depth_mm == 700).all()
+    assert source[2].depth_mm.max() == 0
+    assert any("frames of" in note.text for note in frame.notes or ()) == is_last
+
+
+def test_complex_numbers_are_no_distances(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", scene().astype(np.complex64))
+    with pytest.raises(FrameError, match=r"a\.npy: an array of complex64"):
+        open_source(tmp_path / "a.npy", depth_unit_mm=1)[0]

@@ -121,6 +121,11 @@ def _raw(path: Path, source: DepthFiles, progress: Callable[[int, int], None] | 
             types.add(f"{channels} channel(s) of {values.dtype}")
             pictures += values.ndim == 3 or values.dtype.itemsize == 1
             notes += raw.notes
+            if values.dtype.kind == "f" and not (values > 0).any() and (values < 0).any():
+                notes.append(
+                    Note("turned", "all distances are negative, as in OpenGL and Isaac Gym; their sign counts not")
+                )
+                values = -values
             valid = values[values > 0]
             filled, pixels = filled + valid.size, pixels + values.size
             if valid.size:

@@ -121,12 +121,19 @@ def check_plausible(
     found = depth_range(depth_mm)
     if found is None:
         return [Note("no data", "no pixel has data")]
-    _refuse_too_near(found, unit_mm, 0.005 if reaches_maximum else 0.2)
+    is_normalised = raw_type.kind == "f" and found.highest <= unit_mm and float(depth_mm.max()) == np.float32(unit_mm)
+    _refuse_too_near(found, unit_mm, 0.005 if reaches_maximum else 0.2, is_normalised)
     _refuse_too_far(found, unit_mm, raw_type)
-    return [Note(DOUBT, text) for text in _doubts(found, unit_mm, raw_type)]
+    texts = _doubts(found, unit_mm, raw_type)
+    if is_normalised:
+        texts.append(
+            f"the highest number is exactly 1: a picture normalised to 0..1 or a network's relative depth has no unit, "
+            f"and {unit_mm:g} mm is not it"
+        )
+    return [Note(DOUBT, text) for text in texts]
 
 
-def _refuse_too_near(found: DepthRange, unit_mm: float, most_near: float) -> None:
+def _refuse_too_near(found: DepthRange, unit_mm: float, most_near: float, is_normalised: bool) -> None:
     if found.far >= _NO_SCENE_ENDS_AT_MM and found.median >= _NO_SCENE_HAS_MEDIAN_MM:
         near = _share(found, below=_NOTHING_IS_AS_NEAR_AS_MM)
         if near > most_near:
@@ -138,8 +145,16 @@ def _refuse_too_near(found: DepthRange, unit_mm: float, most_near: float) -> Non
             )
         return
     units = likely_units(found, unit_mm)
-    if (units and units[0][0] == 1000) or (not units and unit_mm <= 1 and found.far < _NO_SCENE_ENDS_AT_MM):
-        likely = "that looks like metres. Give unit_mm=1000 (command line: --depth-unit-mm 1000)"
+    if is_normalised:
+        likely = (
+            "its highest number is exactly 1, as in a picture normalised to 0..1 or a network's relative depth, which "
+            "have no unit. If it is in metres all the same, give unit_mm=1000 (command line: --depth-unit-mm 1000)"
+        )
+    elif (units and units[0][0] == 1000) or (not units and unit_mm <= 1 and found.far < _NO_SCENE_ENDS_AT_MM):
+        likely = (
+            "that looks like metres. Give unit_mm=1000 (command line: --depth-unit-mm 1000), or multiply by 1000 where "
+            "millimetres are expected"
+        )
     else:
         likely = f"the unit is probably too small.{_proposal(units)}"
     raise FrameError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
 from graspcut.frames.limits import MOST_FRAMES_IN_A_FILE, check_picture_size, largest_picture
+from graspcut.frames.notes import Note
 from graspcut.frames.opening import open_regular
 from graspcut.frames.readers.channels import is_point_map, one_channel, refuse_colour
 from graspcut.frames.readers.raw_depth import RawDepth
@@ -41,6 +42,10 @@ _LONGEST_HEADER: Final = 10_000
 # A stack in a compressed archive is unpacked whole.
 _MOST_UNPACKED_PICTURES: Final = 2
 _CAMERA_SHAPES: Final = ((3, 3), (3, 4), (4, 4), (4,))
+# (height, width) of what depth cameras give.
+_PICTURES: Final = ((480, 640), (240, 320), (120, 160), (720, 1280), (480, 848), (424, 512), (576, 640), (768, 1024))
+# The widest picture of a camera is 16:9; stacks are told from pictures by being narrower than this.
+_MOST_STRETCHED: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,11 @@ class ArrayFile:
             if "z" not in values.dtype.names:
                 raise FrameError(f"{path} has the fields {values.dtype.names}; expected numbers, or a field z.")
             values = values["z"]
+        self._notes: tuple[Note, ...] = ()
+        if _frames_come_last(values.shape):
+            height, width, count = values.shape
+            text = f"an array of shape {values.shape} was taken as {count} frames of {width}x{height}"
+            values, self._notes = np.moveaxis(values, -1, 0), (Note("layout", text),)
         self._values, self.is_stack = _layout(values, path)
 
     def __len__(self) -> int:
@@ -103,6 +113,9 @@ class ArrayFile:
         check_picture_size(width, height, max(1, values.nbytes // (width * height)), str(self.path))
         depth, notes = one_channel(np.array(values))
         refuse_colour(depth)
+        if depth.dtype.kind not in "iufb":
+            raise FrameError(f"an array of {depth.dtype} came as depth; expected whole or floating-point numbers.")
+        notes = [*self._notes, *notes]
         colour = self._colour
         if colour is not None and self.is_stack:
             if colour.ndim != 4 or len(colour) != len(self):
@@ -296,8 +309,22 @@ def _layout(values: NDArray[Any], path: Path) -> tuple[NDArray[Any], bool]:
     return values, is_stack
 
 
+def _frames_come_last(shape: tuple[int, ...]) -> bool:
+    """Whether (H, W, n) is more likely than (n, H, W): only then are the first two a picture's height and width."""
+    if len(shape) != 3 or not 4 < shape[2] < min(shape[:2]):
+        return False
+    first, last = shape[:2], shape[1:]
+    if (first in _PICTURES) != (last in _PICTURES):
+        return first in _PICTURES
+    return _stretch(first) <= _MOST_STRETCHED < _stretch(last)
+
+
+def _stretch(size: tuple[int, ...]) -> float:
+    return max(size) / min(size)
+
+
 def _likely_size(count: int) -> str:
-    for width, height in ((640, 480), (320, 240), (160, 120), (1280, 720), (848, 480), (512, 424), (640, 576)):
+    for height, width in _PICTURES:
         if width * height == count:
             return f"{height}, {width}"
     return "height, width"

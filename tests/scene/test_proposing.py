@@ -101,3 +101,16 @@ def test_ids_stay_in_recordings(tmp_path: Path, follow: bool | None) -> None:
     assert len(kinds) == 6
     # The proposer's order differs from frame to frame, so without following the ids do too.
     assert all(entry == kinds[0] for entry in kinds) == (follow is None)
+
+
+@pytest.mark.parametrize("character", ["n", "\u00e9"])
+def test_names_as_long_as_files_may_have(character: str, tmp_path: Path) -> None:
+    inputs = made_files(tmp_path / "in", 2)
+    longest = (character * 255).encode()[:251].decode("utf-8", "ignore")
+    (inputs / "0.png").rename(inputs / f"{longest}.png")
+    report = propose_folder([inputs], tmp_path / "out", Proposer(), segmenter, depth_unit_mm=1.0)
+    assert report.done == 2 and not report.failures
+    names = [entry["name"] for entry in json.loads((tmp_path / "out" / "instances.json").read_text())["frames"]]
+    assert len(names) == 2 and all((tmp_path / "out" / f"{name}.png").is_file() for name in names)
+    again = propose_folder([inputs], tmp_path / "out", Proposer(), segmenter, depth_unit_mm=1.0)
+    assert again.skipped == 2

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,12 @@ from graspcut.annotate.frame_work import AnnotationJob, FrameAnnotator
 from graspcut.annotate.quality import FrameQuality, flicker, jump, summarise
 from graspcut.cores import usable_cores
 from graspcut.draw import contact_sheet, overlay
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.worker_processes import map_in_processes
 
 SETTINGS_NAME = "annotate.json"
 RULES_NAME = "rules.json"
@@ -85,15 +85,9 @@ def in_processes(job: AnnotationJob, missing: Sequence[int], workers: int) -> It
         yield from (annotator(index) for index in missing)
         annotator.flush()
         return
-    # "spawn": a forked child would inherit locks of threads that it does not have.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _prepare_worker, (job,)) as pool:
-        try:
-            for rows in pool.map(_annotate_some, tasks):
-                yield from rows
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    prepare = "graspcut.annotate.folder:_prepare_worker"
+    for rows in map_in_processes(_annotate_some, tasks, processes, prepare, (job,)):
+        yield from rows
 
 
 def annotate_folder(
@@ -215,11 +209,11 @@ def claim_folder(out: Path, job: AnnotationJob, more: dict[str, Any] | None = No
                 "continue there. Give another --out."
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    make_output_folder(out)
+    if any(out.iterdir()):
         raise FrameError(
             f"{out} is not empty and was not made by this command; expected a new folder. Choose another one for --out."
         )
-    out.mkdir(parents=True, exist_ok=True)
     if isinstance(job.rules, ColourRules):
         save_rules(out / RULES_NAME, job.rules)
     write_json_atomically(path, settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.frames.atomic_writing import make_output_folder, write_bytes_atomically
 from graspcut.frames.coco import read_coco, write_coco
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
@@ -23,9 +23,9 @@ def export_labels(reader: DatasetReader, out: str | Path, progress: Progress | N
     """Writes a COCO JSON file (a name ending in .json) or a folder of PNG label maps; returns the masks or maps."""
     target = Path(out)
     if target.suffix.lower() == ".json":
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_output_folder(target.parent, option="the folder of --out")
         return write_coco(reader, target, progress)
-    target.mkdir(parents=True, exist_ok=True)
+    make_output_folder(target)
     for index, name in enumerate(reader.names):
         write_bytes_atomically(target / f"{name}.png", reader.encoded_label(index), sync=index + 1 == len(reader))
         if progress is not None:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import sync_folder, write_bytes_atomically
+from graspcut.frames.atomic_writing import make_output_folder, sync_folder, write_bytes_atomically
 from graspcut.frames.camera import Camera, CameraLike
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth, check_unit
@@ -77,8 +77,8 @@ class RecordingWriter:
         }
         if (self.directory / "recording.json").exists():
             self._count = self._continue(header, resume)
-        for folder in ("depth", "colour"):
-            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        for place in (self.directory, self.directory / "depth", self.directory / "colour"):
+            make_output_folder(place)
         write_json_atomically(self.directory / "recording.json", header)
         self._index: BinaryIO | None = (self.directory / "frames.jsonl").open("ab")
 

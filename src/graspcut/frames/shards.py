@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.frames.atomic_writing import make_output_folder, write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
@@ -74,9 +74,9 @@ def pack_datasets(
     if not frames:
         raise FrameError(f"the folders have no frames of the part {part!r}; expected at least one.")
     target = Path(out)
-    if target.exists() and any(target.iterdir()):
+    make_output_folder(target)
+    if any(target.iterdir()):
         raise FrameError(f"{target} is not empty; expected a new folder for the shards.")
-    target.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(seed).permutation(len(frames))
     entries: list[list[Any]] = []
     shards: list[str] = []

@@ -41,8 +41,9 @@ from graspcut.frames.readers.raw_depth import RawDepth
 from graspcut.frames.recording import FORMAT as RECORDING_FORMAT
 from graspcut.frames.recording import Recording
 
-# With the ending ".png" that results have.
-_LONGEST_NAME_BYTES = 251
+_LONGEST_FILE_NAME_BYTES = 255
+# Of ".png", as results end.
+_ENDING_BYTES = 4
 
 
 class Source(Protocol):
@@ -321,26 +322,36 @@ def _open_or_postpone(path: Path, depth_unit_mm: float | None, camera: CameraLik
         raise
 
 
-def _short_enough(name: str) -> str:
+def _short_enough(name: str, most_bytes: int) -> str:
     """The name, or a shortened one that still is unique: file names have at most 255 bytes, endings included."""
     data = os.fsencode(name)
-    if len(data) <= _LONGEST_NAME_BYTES:
+    if len(data) <= most_bytes:
         return name
-    kept = data[: _LONGEST_NAME_BYTES - 9].decode("utf-8", "ignore")
+    kept = data[: most_bytes - 9].decode("utf-8", "ignore")
     return f"{kept}-{zlib.crc32(data):08x}"
 
 
 def find_frames(
-    inputs: Iterable[str | Path], *, depth_unit_mm: float | None = None, camera: CameraLike | None = None
+    inputs: Iterable[str | Path],
+    *,
+    depth_unit_mm: float | None = None,
+    camera: CameraLike | None = None,
+    ending_bytes: int = _ENDING_BYTES,
 ) -> list[FoundFrame]:
     """All frames of several files and folders, in the order given.
 
     Names are those of the sources; where two would be equal, the folder's name is put before them, then a number.
 
+    Args:
+        inputs: Whatever `open_source` opens.
+        depth_unit_mm, camera: As for `open_source`.
+        ending_bytes: What results add to a name: names that would become too long for a file are shortened.
+
     Raises:
         FrameError: If an input does not exist or is nothing that holds frames, or there are none at all. A file that
             turns out bad when read raises in `FoundFrame.load`.
     """
+    most_bytes = _LONGEST_FILE_NAME_BYTES - ending_bytes
     places = [Path(entry) for entry in inputs]
     sources = [_open_or_postpone(place, depth_unit_mm, camera) for place in places]
     counts = Counter(name for source in sources for name in source.names)
@@ -349,10 +360,10 @@ def find_frames(
     for place, source in zip(places, sources, strict=True):
         folder = place.resolve().name if place.is_dir() else place.resolve().parent.name
         for index, name in enumerate(source.names):
-            unique = _short_enough(f"{folder}_{name}" if counts[name] > 1 else name)
+            unique = _short_enough(f"{folder}_{name}" if counts[name] > 1 else name, most_bytes)
             number = 2
             while unique in taken:
-                unique = _short_enough(f"{folder}_{name}_{number}")
+                unique = _short_enough(f"{folder}_{name}_{number}", most_bytes)
                 number += 1
             taken.add(unique)
             found.append(FoundFrame(unique, source, index, place))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import read_colour
 from graspcut.frames.json_files import read_json, write_json_atomically
@@ -64,7 +65,7 @@ def matte_images(
     """
     pairs = image_pairs(Path(images), Path(trimaps))
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_output_folder(folder)
     # One image is asked for to be done; of a folder, what is there need not be made again.
     known = _known(folder, settings) if Path(images).is_dir() else {}
     done, skipped, failures = [], [], []

@@ -125,7 +125,7 @@ def run_over_frames(
     started = time.monotonic()
     calls = _calls_at_a_time(job, workers)
     folder = Path(out)
-    found, failures = _find(inputs, depth_unit_mm, camera)
+    found, failures = _find(inputs, depth_unit_mm, camera, ending_bytes(job))
     _refuse_input_folder(inputs, folder)
     make_output_folder(folder)
     with folder_lock(folder):
@@ -186,7 +186,7 @@ def _calls_at_a_time(job: FrameJob, workers: int | None) -> int:
 
 
 def _find(
-    inputs: Iterable[str | Path], unit: float | None, camera: CameraLike | None
+    inputs: Iterable[str | Path], unit: float | None, camera: CameraLike | None, ending: int
 ) -> tuple[list[FoundFrame], list[tuple[str, str]]]:
     """Frames of the inputs that can be opened, and what is wrong with the others."""
     usable: list[str | Path] = []
@@ -201,7 +201,12 @@ def _find(
     if not usable and failures:
         raise FrameError("\n".join(message for _, message in failures))
     # Opened once more and together, because names have to differ between inputs too.
-    return find_frames(usable, depth_unit_mm=unit, camera=camera), failures
+    return find_frames(usable, depth_unit_mm=unit, camera=camera, ending_bytes=ending), failures
+
+
+def ending_bytes(job: FrameJob) -> int:
+    """What the files of a job add to the name of their frame, bytes."""
+    return max(len(Path(output).name) for output in job.outputs("x")) - len("x")
 
 
 def _refuse_input_folder(inputs: Iterable[str | Path], folder: Path) -> None:

@@ -101,6 +101,18 @@ def model_digest(folder: Path) -> str:
     return hashlib.sha256(hashlib.sha256(network).digest() + hashlib.sha256(weights).digest()).hexdigest()
 
 
+def check_target(target: Path) -> None:
+    """Refuses a place where a model folder cannot be written; for commands that work long before they write it.
+
+    Raises:
+        ModelFolderError: it is a file, or a folder that holds other things.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / CONFIG_NAME).is_file():
+        raise ModelFolderError(f"{target} exists and is no model folder (no {CONFIG_NAME}): choose another name")
+    if target.exists() and not target.is_dir():
+        raise ModelFolderError(f"{target} is a file; expected the name of a new model folder: choose another name")
+
+
 def save_model_folder(
     directory: str | Path,
     config: Mapping[str, Any],
@@ -123,8 +135,7 @@ def save_model_folder(
         ModelFolderError: if a weight is not finite, or the target exists and is no model folder.
     """
     target = Path(directory)
-    if target.exists() and any(target.iterdir()) and not (target / CONFIG_NAME).is_file():
-        raise ModelFolderError(f"{target} exists and is no model folder (no {CONFIG_NAME}): choose another name")
+    check_target(target)
     tensors = {name: _stored(name, value) for name, value in state_dict.items()}
     text = json.dumps({"format": FORMAT_VERSION, **config}, indent=2, sort_keys=False) + "\n"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.instances.coco import decode_mask, encode_mask, write_json_list
 from graspcut.instances.result import InstanceProposals
 from graspcut.labels import LABEL_NAMES
-from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
+from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, ending_bytes, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
 from graspcut.scene.instances import JoinConfig, SceneInstance, SceneInstances, SideOf, join_instances
 from graspcut.scene.tracking import TrackingState, track
@@ -113,7 +113,7 @@ def propose_folder(
     report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress)
     done = {row["name"] for row in report.rows}
     usable = [place for place in inputs if str(place) not in {name for name, _ in report.failures}]
-    found = find_frames(usable, depth_unit_mm=depth_unit_mm, camera=given)
+    found = find_frames(usable, depth_unit_mm=depth_unit_mm, camera=given, ending_bytes=ending_bytes(job))
     found = [frame for frame in found if frame.name in done]
     finish_folder(found, Path(out), options)
     return report

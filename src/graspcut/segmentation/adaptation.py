@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.draw import contact_sheet, overlay
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.camera import CameraLike, given_camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
@@ -25,7 +26,7 @@ from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import BACKGROUND, HAND
 from graspcut.nn.normalisation import recompute_batch_norms
-from graspcut.runtime.model_folder import fill_network, load_model_folder, save_model_folder
+from graspcut.runtime.model_folder import check_target, fill_network, load_model_folder, save_model_folder
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.predictor import Segmenter
@@ -124,10 +125,11 @@ def adapt_to_recordings(
     """
     own = config if config is not None else AdaptationConfig()
     target, work = Path(out), Path(f"{out}-adaptation")
+    check_target(target)
+    make_output_folder(work, option="the folder of the adaptation")
     recordings = Recordings(inputs, depth_unit_mm, given_camera(camera, focal_px), own.most_frames)
     prepare_run(RunConfig(work, seed=own.seed, threads=own.threads))
     folder_config, network = _load(start)
-    work.mkdir(parents=True, exist_ok=True)
     say = progress if progress is not None else lambda _what, _done, _total: None
 
     first = _shown_frames(recordings)

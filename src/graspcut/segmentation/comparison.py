@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.nn.counting import count_parameters, count_work
@@ -193,7 +194,7 @@ def run_comparison(out: Path, config: ComparisonConfig, say: Say = print) -> lis
     Raises:
         ValueError: the folder holds a comparison with other settings.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_output_folder(out)
     _claim(out, config)
     training, tests = _frames(out, config, say)
     done: list[dict[str, Any]] = []

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from graspcut.cores import usable_cores
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.own_files import OwnFile
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.worker_processes import map_in_processes
 
 # The SR300's 1/8 mm keeps every preset's own steps exactly and reaches 8.19 m in 16 bits.
 DEPTH_UNIT_MM = 0.125
@@ -98,18 +98,12 @@ def generate_dataset(
             if progress is not None:
                 progress(done, count)
     else:
-        # "spawn": a forked child would inherit locks of threads that it does not have.
-        context = multiprocessing.get_context("spawn")
-        arguments = (config, seed, str(out), description)
-        with ProcessPoolExecutor(processes, context, _prepare_worker, arguments) as pool:
-            try:
-                for finished in pool.map(_render, tasks):
-                    done += finished
-                    if progress is not None:
-                        progress(done, count)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        prepared = (config, seed, str(out), description)
+        prepare = "graspcut.synth.dataset:_prepare_worker"
+        for finished in map_in_processes(_render, tasks, processes, prepare, prepared):
+            done += finished
+            if progress is not None:
+                progress(done, count)
     writer.finish(count)
 
 
@@ -123,9 +117,9 @@ def _claim(out: Path, description: dict[str, Any]) -> None:
                 "for --out."
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    make_output_folder(out)
+    if any(out.iterdir()):
         raise FrameError(
             f"{out} is not empty and was not made by this command; expected a new folder. Choose another one for --out."
         )
-    out.mkdir(parents=True, exist_ok=True)
     write_json_atomically(settings, description)

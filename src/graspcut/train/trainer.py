@@ -164,6 +164,11 @@ def _in_one_line() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         text = " ".join(str(error).split())
+        if "No supported gpu backend" in text or "accelerator can not run" in text:
+            text = (
+                f"{text} --accelerator asks for a processor that PyTorch {torch.__version__} does not see here; leave "
+                "it out to take what there is, or see graspcut doctor"
+            )
         raise TrainingError(text if len(text) <= 300 else f"{text[:297]}...") from error
     except RuntimeError as error:
         if "loading state_dict" not in str(error):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from graspcut.cores import usable_cores
+from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.matting.images import to_bytes
 from graspcut.matting.procedural.source import ProceduralMattes
 from graspcut.matting.trimap import random_trimap
+from graspcut.worker_processes import map_in_processes
 
 PARTS = ("foreground", "background", "alpha", "trimap", "image")
 _SETTINGS_FILE = "matting.json"
@@ -66,18 +66,11 @@ def generate_mattes(
             if progress is not None:
                 progress(done, count)
         return
-    # "spawn": a forked child would inherit locks of threads that it does not have.
-    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        jobs = [pool.submit(write_matte, source, index, folder) for index in missing]
-        try:
-            for job in jobs:
-                job.result()
-                done += 1
-                if progress is not None:
-                    progress(done, count)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    write = partial(write_matte, source, folder=folder)
+    for _ in map_in_processes(write, missing, processes, "cv2:setNumThreads", (1,)):
+        done += 1
+        if progress is not None:
+            progress(done, count)
 
 
 def write_matte(source: ProceduralMattes, index: int, folder: Path) -> None:
@@ -101,11 +94,11 @@ def _claim(folder: Path, source: ProceduralMattes) -> None:
                 f"{folder} holds pictures of other settings or another seed; expected the same. Choose another folder "
                 "for --out."
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif make_output_folder(folder) and any(folder.iterdir()):
         raise FrameError(
             f"{folder} is not empty and was not made by this command; expected a new folder. Choose another one for "
             "--out."
         )
     for part in PARTS:
-        (folder / part).mkdir(parents=True, exist_ok=True)
+        make_output_folder(folder / part)
     write_json_atomically(settings, description)

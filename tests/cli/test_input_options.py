@@ -25,7 +25,20 @@ from graspcut.train.description import described
 
 SIZE = (64, 48)
 OWN = Camera(52.0, 53.0, 31.0, 23.0, *SIZE)
-VERBS = ("segment", "annotate", "propose", "pose", "matte", "info", "import", "synth", "adapt", "evaluate segmentation")
+VERBS = (
+    "segment",
+    "annotate",
+    "propose",
+    "pose",
+    "matte",
+    "info",
+    "import",
+    "synth",
+    "adapt",
+    "live",
+    "compare",
+    "evaluate segmentation",
+)
 
 
 def run(*arguments: str) -> int:
@@ -58,8 +71,13 @@ def test_every_verb_has_them(verb: str, folder: Path, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     for option in ("--depth-unit-mm", "--focal-px", "--camera", "--max-megapixels"):
         assert option in text
-    inputs = ["--count", "1", "--scene", str(folder / "depth")] if verb == "synth" else [str(folder / "depth")]
-    out = ["--out", str(folder / "out")] if verb not in ("info", "evaluate segmentation") else []
+    places = {
+        "synth": ["--count", "1", "--scene"],
+        "live": ["--source"],
+        "compare": ["dense-attention-small", "--data"],
+    }
+    inputs = [*places.get(verb, []), str(folder / "depth")]
+    out = [] if verb in ("info", "live", "compare", "evaluate segmentation") else ["--out", str(folder / "out")]
     both = [*verb.split(), *inputs, *out, "--camera", "d435", "--focal-px", "50"]
     assert run(*both) == 2 and "both say the focal length" in capsys.readouterr().err
     none = [*verb.split(), *inputs, *out, "--camera", str(folder / "absent.json")]

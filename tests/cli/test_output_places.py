@@ -11,6 +11,7 @@ import pytest
 from graspcut.annotate.colour_rules import NO_COLOUR
 from graspcut.annotate.folder import claim_folder
 from graspcut.annotate.frame_work import AnnotationJob
+from graspcut.cli import main
 from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
@@ -60,6 +61,27 @@ def test_a_file_in_the_way(name: str, below: str, dataset: Path, tmp_path: Path)
     with pytest.raises(NotADirectoryError, match="taken is a file; expected a folder to write to"):
         WRITERS[name](tmp_path / "taken" / below, dataset)
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate segmentation {0}",
+        "evaluate pose --predictions {0} --groundtruth {0}",
+        "evaluate instances --groundtruth {0} --results {0}",
+        "evaluate matting --predictions {0} --alpha {0} --trimap {0}",
+        "benchmark speed",
+    ],
+)
+def test_where_numbers_go_is_looked_at_before_the_work(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # There is nothing to evaluate, which the commands would say first if they began with it.
+    (tmp_path / "taken").write_text("mine")
+    for place, words in ((tmp_path, "is a folder"), (tmp_path / "taken" / "x.json", "is a file")):
+        with pytest.raises(SystemExit) as end:
+            main([*command.format(tmp_path / "absent").split(), "--save", str(place)])
+        assert end.value.code == 1 and words in capsys.readouterr().err
 
 
 def test_a_file_where_a_model_folder_goes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli.options import Backend, Precision
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, Precision
 
 
 def compare(
@@ -16,8 +16,7 @@ def compare(
     data: Path,
     out: Path | None = None,
     network_file: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
+    given: Input = NOTHING_SAID,
     valid_pixels_only: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     backend: Backend = "auto",
@@ -32,8 +31,7 @@ def compare(
         out: Folder for comparison.md, comparison.csv, iou-by-size.png and, where runs are compared,
             learning-curves.png; without it the table is printed only.
         network_file: Python file of a network of your own, see docs/add-a-network.md; may be given several times.
-        depth_unit_mm: Millimetres per step of a folder that does not say it.
-        focal_px: Focal length in pixels of a folder without cameras; 0.745 times the width if not given.
+        given: What the dataset does not say.
         valid_pixels_only: Leave out pixels without depth.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine, the same for all; auto takes the fastest that is installed and can run each model.
@@ -47,7 +45,7 @@ def compare(
     from graspcut.segmentation.model_comparison import compare_models
     from graspcut.segmentation.model_comparison_files import save_comparison, text_table
 
-    reader = open_dataset(data, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+    reader = open_dataset(data, **given.use())
     print(f"{data}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
     with frame_progress("comparing") as progress:
         comparison = compare_models(

@@ -26,13 +26,17 @@ def matting(
         save: Also write all scores to this JSON file.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.cli.saving import check_save
     from graspcut.matting.evaluation import evaluate_mattes
 
+    if save is not None:
+        check_save(save)
     with frame_progress("evaluating") as progress:
         report = evaluate_mattes(
             predictions, alpha, trimap, gradient=gradient, connectivity=connectivity, progress=progress
         )
-    print(report.table())
     if save is not None:
         report.save(save)
+    print(report.table())
+    if save is not None:
         print(f"\nsaved: {save}")

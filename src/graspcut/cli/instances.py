@@ -36,9 +36,11 @@ def evaluate(
         save: File for all numbers, such as the recall at every IoU.
     """
     from graspcut.cli.progress import frame_progress
+    from graspcut.cli.saving import check_save
     from graspcut.instances.coco import read_groundtruth, read_results
     from graspcut.instances.evaluation import evaluate_detections, evaluate_proposals, region_report
 
+    check_save(save)
     truth = read_groundtruth(groundtruth)
     found = read_results(results, truth)
     report: Any
@@ -49,8 +51,8 @@ def evaluate(
             report = evaluate_proposals(truth, found, progress=progress)
         else:
             report = evaluate_detections(truth, found, progress=progress)
-    print(report.table())
     report.save(save)
+    print(report.table())
     print(f"\nsaved: {save}")
 
 

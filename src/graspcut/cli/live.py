@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli import UsageError
-from graspcut.cli.options import Backend, Precision, Size, parse_camera, parse_size
+from graspcut.cli.options import NOTHING_SAID, Backend, Input, KnownOfInputs, Precision, Size, parse_size
 
 if TYPE_CHECKING:
     from graspcut.app.listening import Listener
@@ -33,9 +32,7 @@ def live(
     sensitivity: float = 1.0,
     size: Size = "640x480",
     frames_per_s: int = 30,
-    depth_unit_mm: float | None = None,
-    focal_px: float | None = None,
-    camera: str | None = None,
+    given: Input = NOTHING_SAID,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -57,9 +54,7 @@ def live(
             calls less by mistake.
         size: Width and height that a camera is asked for.
         frames_per_s: Frames a second that a camera is asked for, and of images without times.
-        depth_unit_mm: Millimetres per step of 16-bit files that do not say it.
-        focal_px: Focal length in pixels of frames without a camera; 0.745 times the width if not given.
-        camera: File with the intrinsics of frames without a camera, or the name of a camera; see graspcut segment.
+        given: What the source does not say.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
@@ -73,11 +68,10 @@ def live(
     from graspcut.segmentation.live import LiveSegmentation
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
-    if camera is not None and focal_px is not None:
-        raise UsageError("--camera and --focal-px both say the focal length; give one of them")
+    known = given.use()
     warnings.simplefilter("ignore", FrameWarning)
     begin = threading.Event()
-    opened = _open(source, size, frames_per_s, loop, depth_unit_mm, camera, focal_px, begin)
+    opened = _open(source, size, frames_per_s, loop, known, begin)
     listener = Listener(port)
     name = model or DEFAULT_MODEL
     segmenter = Segmenter.open(OpenOptions(name, device, backend, precision, threads))
@@ -118,12 +112,11 @@ def _open(
     size: str,
     frames_per_s: int,
     loop: bool,
-    depth_unit_mm: float | None,
-    camera: str | None,
-    focal_px: float | None,
+    known: KnownOfInputs,
     begin: threading.Event,
 ) -> LiveSource:
     """The camera, or what plays as one."""
+    from graspcut.frames.camera import given_camera
     from graspcut.frames.errors import FrameError
     from graspcut.frames.live_sources import PlayedRecording, RealSenseCamera
     from graspcut.frames.sources import open_source
@@ -136,7 +129,6 @@ def _open(
         except FrameError as error:
             raise FrameError(f"{error} Without one: graspcut live --source demo, or --source RECORDING.") from error
     place = demo_recording_folder() if source == "demo" and not Path(source).exists() else Path(source)
-    intrinsics = None if camera is None else parse_camera(camera)
-    frames = open_source(place, depth_unit_mm=depth_unit_mm, camera=intrinsics)
-    title = place.resolve().name
-    return PlayedRecording(frames, title, loop=loop, frames_per_s=frames_per_s, begin=begin, focal_px=focal_px)
+    camera = given_camera(known["camera"], known["focal_px"])
+    frames = open_source(place, depth_unit_mm=known["depth_unit_mm"], camera=camera)
+    return PlayedRecording(frames, place.resolve().name, loop=loop, frames_per_s=frames_per_s, begin=begin)

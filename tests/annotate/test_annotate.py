@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from graspcut.annotate import folder as folder_module
 from graspcut.annotate.colour_samples import gather_colours
 from graspcut.annotate.continuation import continued_behind
 from graspcut.annotate.pipeline import Annotation, AnnotationConfig, annotate_frame
@@ -177,3 +178,15 @@ def test_real_sequences_agree_with_other_rules(real_data: Path) -> None:
                 both[label] += np.sum(ours & theirs)
                 either[label] += np.sum(ours | theirs)
         assert np.mean(both[1:] / either[1:]) > bar, name
+
+
+def test_figures_against_neighbours_do_not_depend_on_the_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recording(tmp_path / "recording", 7)
+    assert annotate(tmp_path / "recording", "--out", tmp_path / "mine", "--workers", "1") == 0
+    whole = (tmp_path / "mine" / "quality.json").read_bytes()
+    assert any(row["jump"] > 0 for row in json.loads(whole)["frames"])
+    monkeypatch.setattr(folder_module, "_FRAMES_A_BLOCK", 2)
+    folder_module.write_quality(tmp_path / "mine")
+    assert (tmp_path / "mine" / "quality.json").read_bytes() == whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.annotate.kernels import depth_counts
 from graspcut.frames.errors import FrameError
 
 BAND_MM = 160.0
@@ -38,9 +39,8 @@ def nearest_surface_mm(
     if support < 1 or within_mm <= 0:
         raise FrameError(f"support is {support} pixels within {within_mm} mm; expected at least 1, and more than 0 mm.")
     # Counts in bins of 1 mm say where to look; only there depths are sorted.
-    counts = np.bincount(depth_mm.astype(np.int32).ravel() if depth_mm.size else np.zeros(1, np.int32))
-    zeros = int(np.count_nonzero(depth_mm == 0))
-    counts[0] -= zeros
+    counts = np.zeros(int(depth_mm.max(initial=0)) + 1, dtype=np.int64)
+    depth_counts(depth_mm, counts)
     bins = int(np.ceil(within_mm)) + 1
     total = np.concatenate([[0], np.cumsum(counts)])
     last = np.minimum(np.arange(len(counts)) + bins, len(counts))

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.annotate.kernels import contact_kernel
+
 _SHORT_STEP_MM = 12.0
 _LARGEST_RATIO = 2.0
 
@@ -33,22 +35,14 @@ def continued_behind(
     if not foreground.any():
         return result
     farthest = float(depth_mm[foreground].max())
-    behind = (depth_mm > farthest) & (depth_mm <= farthest + reach_mm)
-    # Contact: pixels of both sides that are neighbours without a jump.
-    contact = np.zeros_like(foreground)
-    cut = np.zeros_like(foreground)
-    for axis in (0, 1):
-        ahead, back = [slice(None), slice(None)], [slice(None), slice(None)]
-        ahead[axis], back[axis] = slice(1, None), slice(None, -1)
-        first, second = tuple(back), tuple(ahead)
-        smooth = np.abs(depth_mm[second] - depth_mm[first]) <= _SHORT_STEP_MM
-        contact[second] |= smooth & behind[second] & foreground[first]
-        contact[first] |= smooth & behind[first] & foreground[second]
-        # One pixel of each jump leaves the region, so that it separates the two sides.
-        cut[second] |= ~smooth
+    behind, contact = np.empty_like(foreground), np.empty_like(foreground)
+    region = np.empty(foreground.shape, dtype=np.uint8)
+    # Contact: pixels of both sides that are neighbours without a jump. One pixel of each jump leaves the region, so
+    # that it separates the two sides.
+    contact_kernel(depth_mm, foreground, farthest, float(reach_mm), _SHORT_STEP_MM, behind, contact, region)
     if not contact.any():
         return result
-    count, regions = cv2.connectedComponents((behind & (~cut | contact)).astype(np.uint8), connectivity=4)
+    count, regions = cv2.connectedComponents(region, connectivity=4)
     touched = np.zeros(count, dtype=bool)
     touched[regions[contact]] = True
     touched[0] = False

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.annotate.kernels import grow_kernel
 from graspcut.labels import HAND, OBJECT, UNKNOWN
 
 _NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -80,24 +81,10 @@ def grow_into_unknown(
     depth[1:-1, 1:-1] = depth_mm
     flat, flat_depth = padded.reshape(-1), depth.reshape(-1)
     waiting = np.flatnonzero((flat == UNKNOWN) & (flat_depth > 0) & np.pad(fillable, 1).reshape(-1))
-    offsets = [row * (width + 2) + column for row, column in _NEIGHBOURS]
-    for _ in range(steps):
-        if waiting.size == 0:
-            break
-        best = np.full(waiting.size, np.float32(largest_step_mm))
-        found = np.full(waiting.size, UNKNOWN, dtype=np.uint8)
-        own = flat_depth[waiting]
-        for offset in offsets:
-            label = flat[waiting + offset]
-            step = np.abs(flat_depth[waiting + offset] - own)
-            better = ((label == HAND) | (label == OBJECT)) & (step < best)
-            best[better] = step[better]
-            found[better] = label[better]
-        reached = found != UNKNOWN
-        if not reached.any():
-            break
-        flat[waiting[reached]] = found[reached]
-        waiting = waiting[~reached]
+    if waiting.size:
+        offsets = np.array([row * (width + 2) + column for row, column in _NEIGHBOURS], dtype=np.intp)
+        found = np.empty(waiting.size, dtype=np.uint8)
+        grow_kernel(flat, flat_depth, offsets, steps, float(largest_step_mm), waiting, found)
     return np.ascontiguousarray(padded[1:-1, 1:-1])
 
 

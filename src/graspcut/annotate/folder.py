@@ -10,6 +10,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ SHEET_NAME = "contact-sheet.png"
 _FRAMES_A_TASK = 8
 _SHEET_FRAMES = 24
 _SHEET_WIDTH = 240
+_FRAMES_A_BLOCK = 64
 
 Progress = Callable[[int, int], None]
 Executor = Callable[[AnnotationJob, Sequence[int]], Iterator[dict[str, Any]]]
@@ -165,20 +167,29 @@ def _own_quality(meta: dict[str, Any]) -> FrameQuality:
 
 def _against_neighbours(
     reader: DatasetReader, metas: Sequence[dict[str, Any]], own: Sequence[FrameQuality]
+) -> list[tuple[float, float]]:
+    """Flicker and jump of each frame; the ends of a recording have none."""
+    count = len(reader)
+    blocks = [range(first, min(first + _FRAMES_A_BLOCK, count)) for first in range(0, count, _FRAMES_A_BLOCK)]
+    # Threads: decoding and comparing label maps leave the interpreter to others.
+    with ThreadPoolExecutor(min(usable_cores(), len(blocks)) or 1) as pool:
+        found = pool.map(lambda block: list(_changes(reader, metas, own, block)), blocks)
+        return [changes for rows in found for changes in rows]
+
+
+def _changes(
+    reader: DatasetReader, metas: Sequence[dict[str, Any]], own: Sequence[FrameQuality], block: range
 ) -> Iterator[tuple[float, float]]:
-    """Flicker and jump of each frame; the ends of a recording have none. Three label maps are held at a time."""
-    window: list[NDArray[np.uint8]] = []
-    for index in range(len(reader)):
-        if index == 0:
-            window = [reader.read_labels(number) for number in range(min(2, len(reader)))]
-        elif index + 1 < len(reader):
-            window = [*window[-2:], reader.read_labels(index + 1)]
-        inside = 0 < index < len(reader) - 1
-        if not inside or len({metas[number].get("recording") for number in (index - 1, index, index + 1)}) > 1:
+    """Flicker and jump of some frames in a row. Three label maps are held at a time."""
+    labels: dict[int, NDArray[np.uint8]] = {}
+    for index in block:
+        numbers = range(max(index - 1, 0), min(index + 1, len(reader) - 1) + 1)
+        if len(numbers) < 3 or len({metas[number].get("recording") for number in numbers}) > 1:
             yield 0.0, 0.0
             continue
-        before, labels, after = window
-        yield flicker(before, labels, after), jump(own[index - 1], own[index], own[index + 1])
+        labels = {number: labels[number] if number in labels else reader.read_labels(number) for number in numbers}
+        before, at, after = numbers
+        yield flicker(labels[before], labels[at], labels[after]), jump(own[before], own[at], own[after])
 
 
 def quality_sheet(reader: DatasetReader, rows: Sequence[FrameQuality]) -> NDArray[np.uint8]:
@@ -188,12 +199,19 @@ def quality_sheet(reader: DatasetReader, rows: Sequence[FrameQuality]) -> NDArra
     pictures, titles = [], []
     for index in [*spread, *doubtful]:
         depth, labels = reader.read_depth_and_labels(index)
-        scale = min(1.0, _SHEET_WIDTH / depth.shape[1])
-        picture = overlay(depth, labels)
-        size = (max(1, round(depth.shape[1] * scale)), max(1, round(depth.shape[0] * scale)))
-        pictures.append(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
+        # Drawn at twice the size that is shown, so that outlines stay smooth, not at that of the frame.
+        drawn = overlay(_narrowed(depth, 2 * _SHEET_WIDTH), _narrowed(labels, 2 * _SHEET_WIDTH))
+        pictures.append(_narrowed(drawn, _SHEET_WIDTH, cv2.INTER_AREA))
         titles.append(f"{reader.names[index]}  doubt {rows[index].doubt:.1f}")
     return contact_sheet(pictures, 6, titles)
+
+
+def _narrowed(image: NDArray[Any], width: int, interpolation: int = cv2.INTER_NEAREST) -> NDArray[Any]:
+    """The image at most so wide."""
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation))
 
 
 def claim_folder(out: Path, job: AnnotationJob, more: dict[str, Any] | None = None) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.alignment_kernels import own_step_kernel, project_kernel, splat_kernel
 from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
@@ -72,16 +73,29 @@ def align_colour_to_depth(
     visible = np.zeros((frame.height, frame.width), dtype=bool)
     own = np.flatnonzero(valid)
     if own.size:
-        points = frame.colour_camera.from_reference(
-            frame.camera.rays().reshape(-1, 3)[own] * frame.depth_mm.reshape(-1, 1)[own]
-        )
-        pixels = frame.colour_camera.project(points)
+        pixels, z_mm = _projected(own, frame.depth_mm, frame.camera, frame.colour_camera)
         inside = _inside(pixels, frame.colour_camera)
         colour.reshape(-1, 3)[own] = _sampled(frame.colour, pixels, inside)
-        step = _own_step(frame.depth_mm, valid).ravel()[own]
+        step = np.empty(own.size, dtype=np.float32)
+        own_step_kernel(frame.depth_mm, own, step)
         tolerance = np.float32(tolerance_mm) + np.minimum(step, np.float32(2 * tolerance_mm))
-        visible.reshape(-1)[own] = _in_front(points, pixels, inside, frame.camera, frame.colour_camera, tolerance)
+        visible.reshape(-1)[own] = _in_front(z_mm, pixels, inside, frame.camera, frame.colour_camera, tolerance)
     return AlignedColour(colour, visible)
+
+
+def _projected(
+    own: NDArray[np.intp], depth_mm: NDArray[np.float32], camera: Camera, colour_camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where depth pixels lie in the colour image, (n, 2) column and row, and their distance there, (n,)."""
+    rays, depth = camera.rays().reshape(-1, 3), depth_mm.reshape(-1)
+    if colour_camera.is_distorted:
+        points = colour_camera.from_reference(rays[own] * depth[own, None])
+        return colour_camera.project(points), np.ascontiguousarray(points[:, 2])
+    pixels, z_mm = np.empty((own.size, 2)), np.empty(own.size)
+    lens = np.array([colour_camera.fx, colour_camera.fy, colour_camera.cx, colour_camera.cy])
+    translation = np.array(colour_camera.translation_mm, dtype=np.float64)
+    project_kernel(own, depth, rays, colour_camera.rotation_matrix, translation, lens, pixels, z_mm)
+    return pixels, z_mm
 
 
 def _sampled(image: NDArray[np.uint8], pixels: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -117,7 +131,7 @@ def _inside(pixels: NDArray[np.float64], camera: Camera) -> NDArray[np.bool_]:
 
 
 def _in_front(
-    points: NDArray[np.float64],
+    z_mm: NDArray[np.float64],
     pixels: NDArray[np.float64],
     inside: NDArray[np.bool_],
     depth_camera: Camera,
@@ -127,65 +141,19 @@ def _in_front(
     """Which depth pixels no other depth pixel hides from the colour camera; all lists have one row a depth pixel."""
     scale = min(1.0, depth_camera.fx / colour_camera.fx, depth_camera.fy / colour_camera.fy)
     width, height = int(np.ceil(colour_camera.width * scale)), int(np.ceil(colour_camera.height * scale))
-    u, v, z = pixels[:, 0], pixels[:, 1], points[:, 2]
+    u, v = pixels[:, 0], pixels[:, 1]
     # Surfaces just outside the colour image hide nothing inside it, but those half outside a cell do.
     # NaN compares false.
     near = np.flatnonzero((u > -1) & (v > -1) & (u < colour_camera.width) & (v < colour_camera.height))
     columns, rows = (u[near] + 0.5) * scale - 0.5, (v[near] + 0.5) * scale - 0.5
-    depths = z[near].astype(np.float32)
+    depths = z_mm[near].astype(np.float32)
     reach_x = 0.5 * max(1.0, colour_camera.fx * scale / depth_camera.fx) + 0.02
     reach_y = 0.5 * max(1.0, colour_camera.fy * scale / depth_camera.fy) + 0.02
-    buffer = _splat(columns, rows, depths, (height, width), reach_x, reach_y)
+    buffer = np.full((height, width), np.inf, dtype=np.float32)
+    splat_kernel(columns, rows, depths, reach_x, reach_y, buffer)
 
     own_column = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
     own_row = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)
     seen = np.zeros(inside.size, dtype=bool)
     seen[near] = depths <= buffer[own_row, own_column] + tolerance_mm[near]
     return seen & inside
-
-
-def _own_step(depth_mm: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Change of the surface itself from pixel to pixel: the smaller step of each axis, so that edges do not count.
-
-    Only right at `valid` pixels; computed in their bounding box.
-    """
-    total: NDArray[np.float32] = np.zeros_like(depth_mm)
-    rows, columns = np.flatnonzero(valid.any(axis=1)), np.flatnonzero(valid.any(axis=0))
-    box = (
-        slice(max(int(rows[0]) - 1, 0), int(rows[-1]) + 2),
-        slice(max(int(columns[0]) - 1, 0), int(columns[-1]) + 2),
-    )
-    depth, inner = depth_mm[box], total[box]
-    for axis in (0, 1):
-        if depth.shape[axis] < 2:
-            continue
-        step = np.abs(np.diff(depth, axis=axis))
-        before = np.concatenate([step.take([0], axis), step], axis)
-        after = np.concatenate([step, step.take([-1], axis)], axis)
-        inner += np.minimum(before, after)
-    return total
-
-
-def _splat(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    depths: NDArray[np.float32],
-    shape: tuple[int, int],
-    reach_x: float,
-    reach_y: float,
-) -> NDArray[np.float32]:
-    """Smallest depth in each cell; a sample at (x, y) covers the cells whose centres lie within its reach."""
-    height, width = shape
-    # A border of one cell on each side takes what falls outside.
-    buffer = np.full((height + 2, width + 2), np.inf, dtype=np.float32)
-    first_x, first_y = np.ceil(x - reach_x), np.ceil(y - reach_y)
-    last_x, last_y = np.floor(x + reach_x), np.floor(y + reach_y)
-    flat = buffer.reshape(-1)
-    for step_y in range(int(np.ceil(2 * reach_y))):
-        for step_x in range(int(np.ceil(2 * reach_x))):
-            columns, rows = first_x + step_x, first_y + step_y
-            covered = (columns <= last_x) & (rows <= last_y)
-            columns = np.clip(columns[covered], -1, width).astype(np.intp)
-            rows = np.clip(rows[covered], -1, height).astype(np.intp)
-            np.minimum.at(flat, (rows + 1) * (width + 2) + columns + 1, depths[covered])
-    return buffer[1:-1, 1:-1]

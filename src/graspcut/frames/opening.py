@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -103,15 +104,22 @@ def inside(folder: Path, name: object, *, named_by: str) -> Path:
         raise FrameError(f"{named_by}: a file is named by {_short(name)}; expected the text of a relative path.")
     path = folder / name
     try:
-        root, target = folder.resolve(), path.resolve()
-    except (OSError, RuntimeError) as error:
+        # Text: paths of thousands of frames are looked at, and Path costs several times as much.
+        root, target = _resolved(str(folder)), os.path.realpath(path)
+    except (OSError, ValueError) as error:
         raise FrameError(f"{named_by}: the file {_short(name)} cannot be found ({error}).") from error
-    if os.path.isabs(name) or not target.is_relative_to(root):
+    if os.path.isabs(name) or not target.startswith(root.rstrip(os.sep) + os.sep):
         raise FrameError(
             f"{named_by} names the file {_short(name)}, which lies outside {folder}; expected a file inside it. "
             "Nothing was read from there."
         )
     return path
+
+
+@lru_cache(maxsize=256)
+def _resolved(folder: str) -> str:
+    # Remembered: should the folder become a link to another one later, its files are refused.
+    return os.path.realpath(folder)
 
 
 def _short(value: object) -> str:

@@ -19,9 +19,12 @@ from graspcut.labels import UNKNOWN
 from graspcut.runtime.model_folder import load_model_config, load_model_folder
 from graspcut.segmentation import adaptation, self_training
 from graspcut.segmentation.adaptation import Figures, adapt_to_recordings
-from graspcut.segmentation.mixing import at_working_scale, mixed_views
+from graspcut.segmentation.mixing import mixed_views
+from graspcut.segmentation.models import build_model
 from graspcut.segmentation.self_training import AdaptationConfig
+from graspcut.synth.dataset import generate_dataset
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.place import PlaceConfig
 
 TINY = AdaptationConfig(quick=True, test_frames=2, workers=0, batch_size=2, steps=2, rounds=1, most_frames=6)
 
@@ -113,19 +116,28 @@ def test_bad_frames_are_named_and_left_out(recording: Path, tmp_path: Path) -> N
     assert [name for name, _ in report.failures] == ["003"]
 
 
-def test_recorded_frames_have_their_share(tmp_path: Path) -> None:
-    views = mixed_views([], 240.0, recorded_share=0.4, batch_size=3, seed=1)
-    assert [view.probability for view in views] == [0.5, 0.5]
-    assert all(view.batch_size == 3 for view in views)
+def test_recorded_frames_have_their_share(recording: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "labelled"
+    generate_dataset(SynthConfig(width=640, height=480, colour=False), seed=3, count=3, out=folder, workers=1)
+    network = build_model({"class": "DenseAttentionSmall", "arguments": {"neighbours": True}})
+    place = PlaceConfig(str(recording), 1.0, 238.0)
+    views = mixed_views([open_dataset(folder)], network, recorded_share=0.4, batch_size=2, seed=1, scene=place)
+    assert [view.probability for view in views] == pytest.approx([0.4, 0.3, 0.3])
+    batches = [view.batch(0, 1) for view in views]
+    for batch in batches:
+        height, width = batch.depth_mm.shape[-2:]
+        assert batch.depth_mm.shape == (2, 1, height, width) and batch.neighbours_mm.shape == (2, 3, height, width)
+        assert 100 < height < width < 420  # frames of 640x480 are halved
+        assert height % 16 == 0 and width % 16 == 0
+    assert (batches[0].labels == UNKNOWN).any()  # recorded: nobody knows what is in the holes
 
 
-def test_frames_come_to_the_working_scale() -> None:
-    depth = np.arange(480 * 640, dtype=np.float32).reshape(480, 640)
-    small, focal = at_working_scale(depth, 480.0, 240.0)
-    assert small.shape == (240, 320) and focal == 240.0
-    assert np.isin(small, depth).all()
-    same, focal = at_working_scale(depth, 480.0, None)
-    assert same is depth and focal == 480.0
+def test_long_recordings_are_used_in_stretches_spread_over_them() -> None:
+    frames: Any = list(range(1000))
+    assert self_training.in_stretches(frames, 1000) == frames
+    chosen: Any = self_training.in_stretches(frames, 180)
+    assert chosen == [*range(60), *range(470, 530), *range(940, 1000)]
+    assert self_training.in_stretches(frames, 20) == frames[:20]
 
 
 def test_wrong_settings_say_what_is_expected() -> None:

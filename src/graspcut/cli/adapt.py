@@ -16,6 +16,7 @@ from graspcut.cli.options import NOTHING_SAID, Input
 from graspcut.segmentation.adaptation import AdaptationReport, adapt_to_recordings
 from graspcut.segmentation.predictor import DEFAULT_MODEL
 from graspcut.segmentation.self_training import AdaptationConfig
+from graspcut.synth.place import PlaceConfig
 
 _DEFAULT = AdaptationConfig()
 
@@ -25,6 +26,7 @@ def adapt(
     out: Path,
     model: str = DEFAULT_MODEL,
     given: Input = NOTHING_SAID,
+    scene: Path | None = None,
     config: Annotated[AdaptationConfig, Parameter(name="*", negative_bool="")] = _DEFAULT,
 ) -> int:
     """Makes a network better for recordings that nobody labelled.
@@ -35,6 +37,8 @@ def adapt(
             before_after.png.
         model: Model to begin with.
         given: What the inputs do not say.
+        scene: Recording, dataset or folder of depth images of the empty place: half of the rendered frames that are
+            mixed in then show hands and objects in it. --depth-unit-mm and --focal-px hold for it too.
         config: How it is adapted.
     """
     known = given.use()
@@ -44,6 +48,7 @@ def adapt(
             out,
             start=model,
             **known,
+            scene=None if scene is None else PlaceConfig(str(scene), known["depth_unit_mm"], known["focal_px"]),
             config=config,
             progress=say,
         )

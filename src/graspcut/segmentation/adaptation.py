@@ -25,7 +25,6 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import BACKGROUND, HAND
-from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import check_target, fill_network, load_model_folder, save_model_folder
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
@@ -37,9 +36,11 @@ from graspcut.segmentation.self_training import (
     Recordings,
     statistics_batches,
     streamed,
+    take_statistics,
     train_round,
 )
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.place import PlaceConfig, open_place
 from graspcut.train.trainer import RunConfig, prepare_run
 
 TEST_SEED = 999_979  # of the rendered frames of unseen kinds that say whether something was forgotten
@@ -102,6 +103,7 @@ def adapt_to_recordings(
     depth_unit_mm: float | None = None,
     focal_px: float | None = None,
     camera: CameraLike | None = None,
+    scene: PlaceConfig | None = None,
     config: AdaptationConfig | None = None,
     progress: Progress | None = None,
 ) -> AdaptationReport:
@@ -116,6 +118,7 @@ def adapt_to_recordings(
         depth_unit_mm: of files that do not say it.
         focal_px: focal length in pixels of frames without a camera.
         camera: intrinsics of these frames instead; whatever `Camera.of` takes.
+        scene: frames of the empty place; half of the rendered frames then show hands and objects in it.
         config: how.
         progress: called with (what is done, done, in all).
 
@@ -125,6 +128,8 @@ def adapt_to_recordings(
     """
     own = config if config is not None else AdaptationConfig()
     target, work = Path(out), Path(f"{out}-adaptation")
+    if scene is not None:
+        open_place(scene)  # what is wrong with it is said before anything is made
     check_target(target)
     make_output_folder(work, option="the folder of the adaptation")
     recordings = Recordings(inputs, depth_unit_mm, given_camera(camera, focal_px), own.most_frames)
@@ -138,11 +143,11 @@ def adapt_to_recordings(
     before = _figures(network, recordings, own, say, "scoring before")
     best_state, best = _state(network), before
     rounds: list[Figures] = []  # of the statistics alone, then of each round of training
-    recompute_batch_norms(network, statistics_batches(network, recordings), share=own.statistics_share)
+    take_statistics(network, statistics_batches(recordings), own.statistics_share)
     taken = False
     for number in range(1 if own.quick else own.rounds + 1):
         if number > 0 and not train_round(
-            network, folder_config, recordings, work / f"round-{number}", own, say, number
+            network, folder_config, recordings, work / f"round-{number}", own, say, number, scene
         ):
             return AdaptationReport(
                 _count(recordings), _failures(recordings), before, best, tuple(rounds), False, False, None

@@ -1,4 +1,4 @@
-"""Recorded frames mixed with fresh rendered ones, so that a network trained on the first does not forget the second.
+"""Frames at the scale of a network, and recorded frames mixed with fresh rendered ones, so that none is forgotten.
 
 A few thousand rendered frames seen again and again are soon learned by heart; these are never seen twice. What counts
 is the share of the recorded frames in the batches, not their number.
@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader
-from graspcut.nn.working_scale import working_size
-from graspcut.segmentation.data import segmentation_target
+from graspcut.frames.frame import Frame
+from graspcut.nn.working_scale import STRIDE_PX, working_size
+from graspcut.segmentation.data import WorkingTarget, segmentation_target
 from graspcut.synth.generator import FrameGenerator, SynthConfig
-from graspcut.synth.sensors.names import SensorName
+from graspcut.synth.place import PlaceConfig, open_place
 from graspcut.train.augmentation import AugmentationConfig
-from graspcut.train.sources import FolderSamples, RenderedSamples, SampleSource
-from graspcut.train.streams import View
+from graspcut.train.sources import FolderSamples, RenderedSamples
+from graspcut.train.streams import Target, View
 
-SENSORS: tuple[SensorName, ...] = ("sr300", "kinect")
+SCENE_SHARE = 0.5  # of the rendered batches, where frames of an empty place are given
 
 
 def working_focal_px(network: nn.Module) -> float | None:
@@ -32,98 +31,128 @@ def working_focal_px(network: nn.Module) -> float | None:
     return found
 
 
-def at_working_scale(
-    depth_mm: NDArray[np.float32], focal_px: float, working: float | None
-) -> tuple[NDArray[np.float32], float]:
-    """A depth image at the scale a network works at, by nearest neighbour, and its focal length there.
+def size_at_scale(height: int, width: int, focal_px: float, working: float | None) -> tuple[int, int] | None:
+    """(width, height) that brings frames to the scale of a network; None leaves them as they are.
 
     Args:
-        depth_mm: (H, W) millimetres.
-        focal_px: in pixels of this image.
+        height, width: of the frames in pixels.
+        focal_px: of their camera, in pixels.
         working: see `working_focal_px`.
     """
     if working is None:
-        return depth_mm, focal_px
-    height, width = depth_mm.shape
+        return None
     new_height, new_width = working_size(height, width, focal_px, working)
-    rows, columns = (np.arange(new) * old // new for new, old in ((new_height, height), (new_width, width)))
-    return np.ascontiguousarray(depth_mm[rows][:, columns]), focal_px * new_width / width
+    return None if (new_height, new_width) == (height, width) else (new_width, new_height)
 
 
-def rendered_frames(seed: int) -> list[FrameGenerator]:
-    """Whole frames without end, one generator for each sensor."""
-    return [
-        FrameGenerator(SynthConfig(sensor=sensor, colour=False, focal_jitter=0.1), seed=seed + position)
-        for position, sensor in enumerate(SENSORS)
-    ]
+def target_at_scale(network: nn.Module, height: int, width: int, focal_px: float) -> Target:
+    """What makes items of samples as the network meets them in use.
+
+    Args:
+        network: says its scale, and whether it is told of neighbours.
+        height, width: of the frames in pixels; the items have the size that these take at the network's scale, filled
+            up to whole multiples of its stride.
+        focal_px: of their camera, in pixels. Frames of other focal lengths give items of the same size.
+    """
+    working = working_focal_px(network)
+    if working is None:
+        return segmentation_target
+    size = size_at_scale(height, width, focal_px, working) or (width, height)
+    filled = (-(-size[0] // STRIDE_PX) * STRIDE_PX, -(-size[1] // STRIDE_PX) * STRIDE_PX)
+    return WorkingTarget(working, filled, bool(getattr(network, "takes_neighbours", False)))
 
 
-def rendered_batches(network: nn.Module, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rendered frames at a network's scale without end: (1, 1, H, W) millimetres and (1,) focal length."""
-    generators, index = rendered_frames(seed), 0
+def rendered_samples(synth: SynthConfig, seed: int, network: nn.Module) -> tuple[RenderedSamples, Target]:
+    """Rendered frames, or windows of them, and what makes items at the scale of the network of them.
+
+    Args:
+        synth: what frames; cameras of a mix have many focal lengths, the items have the size that a frame of the
+            preset's own camera would have.
+        seed: of the frames.
+        network: that will meet them.
+    """
+    width, height = synth.window or (synth.width, synth.height)
+    target = target_at_scale(network, height, width, focal_length_px(synth.camera(), synth.width))
+    return RenderedSamples(FrameGenerator(synth, seed)), target
+
+
+def frame_batch(frame: Frame) -> tuple[Tensor, Tensor]:
+    """(1, 1, H, W) millimetres and (1,) focal length, as `graspcut.nn.working_scale.WorkingScale` takes them."""
+    focal_px = focal_length_px(frame.camera, frame.width)
+    return torch.from_numpy(frame.depth_mm)[None, None], torch.tensor([focal_px], dtype=torch.float32)
+
+
+def rendered_batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Whole rendered frames of all cameras without end, as `frame_batch` makes them."""
+    generator, index = FrameGenerator(SynthConfig(colour=False), seed), 0
     while True:
-        frame = generators[index % len(generators)][index].frame
-        depth, focal = at_working_scale(
-            frame.depth_mm, focal_length_px(frame.camera, frame.width), working_focal_px(network)
-        )
-        yield torch.from_numpy(depth)[None, None], torch.tensor([focal], dtype=torch.float32)
+        yield frame_batch(generator[index].frame)
         index += 1
 
 
 def mixed_views(
-    readers: Sequence[DatasetReader], working: float | None, *, recorded_share: float, batch_size: int, seed: int
+    readers: Sequence[DatasetReader],
+    network: nn.Module,
+    *,
+    recorded_share: float,
+    batch_size: int,
+    seed: int,
+    scene: PlaceConfig | None = None,
 ) -> list[View]:
     """Views of recorded folders, by their number of frames, and of rendered frames.
 
     Args:
         readers: dataset folders, each with frames of one size; none gives rendered frames only.
-        working: focal length in pixels that the network works at.
+        network: that is trained on them.
         recorded_share: share of the batches with recorded frames.
         batch_size: frames in a batch.
         seed: of orders and of the rendered frames.
+        scene: see `rendered_views`.
     """
-
-    def view(samples: SampleSource, share: float, augmentation: AugmentationConfig) -> View:
-        return View(samples, segmentation_target, probability=share, batch_size=batch_size, augmentation=augmentation)
-
     frames = sum(len(reader) for reader in readers)
     views = []
     for reader in readers:
         height, width = reader.read_depth_and_labels(0)[0].shape
-        size = None
-        if working is not None:
-            new_height, new_width = working_size(height, width, focal_length_px(reader.camera(0), width), working)
-            size = None if (new_height, new_width) == (height, width) else (new_width, new_height)
+        target = target_at_scale(network, height, width, focal_length_px(reader.camera(0), width))
         share = recorded_share * len(reader) / frames
-        views.append(view(FolderSamples(reader, seed, size), share, AugmentationConfig.full()))
+        samples, augmentation = FolderSamples(reader, seed), AugmentationConfig.full()
+        views.append(View(samples, target, probability=share, batch_size=batch_size, augmentation=augmentation))
     rest = 1 - recorded_share if readers else 1.0
-    return [*views, *rendered_views(working, share=rest, batch_size=batch_size, seed=seed)]
+    return [*views, *rendered_views(network, share=rest, batch_size=batch_size, seed=seed, scene=scene)]
 
 
-def rendered_views(working: float | None, *, share: float, batch_size: int, seed: int) -> list[View]:
-    """Views of freshly rendered frames, one for each sensor.
+def rendered_views(
+    network: nn.Module, *, share: float, batch_size: int, seed: int, scene: PlaceConfig | None = None
+) -> list[View]:
+    """Views of freshly rendered whole frames of all cameras.
 
     Args:
-        working: focal length in pixels that the network works at.
+        network: that is trained on them.
         share: weight of all of them together among the views.
         batch_size: frames in a batch.
         seed: of the frames.
+        scene: real frames of an empty place; half of the batches then show rendered hands in these.
     """
-    generators = rendered_frames(seed)
-    return [
-        View(
-            RenderedSamples(generator, size=_size(generator.config, working)),
-            segmentation_target,
-            probability=share / len(generators),
+
+    def view(samples: RenderedSamples, target: Target, share: float) -> View:
+        # The renderer knows what is in shadows and holes: both sides of an outline teach.
+        return View(
+            samples,
+            target,
+            probability=share,
             batch_size=batch_size,
             augmentation=AugmentationConfig.rendered(),
+            missing_depth_label=None,
         )
-        for generator in generators
-    ]
 
-
-def _size(config: SynthConfig, working: float | None) -> tuple[int, int] | None:
-    if working is None:
-        return None
-    height, width = working_size(config.height, config.width, focal_length_px(config.camera(), config.width), working)
-    return None if (height, width) == (config.height, config.width) else (width, height)
+    plain = rendered_samples(SynthConfig(colour=False, focal_jitter=0.1), seed, network)
+    if scene is None:
+        return [view(*plain, share)]
+    first = open_place(scene)[0]
+    height, width = first.depth_mm.shape
+    size = size_at_scale(height, width, first.camera.fx, working_focal_px(network)) or (width, height)
+    in_place = RenderedSamples(
+        FrameGenerator(SynthConfig(width=size[0], height=size[1], colour=False, place=scene), seed + 1)
+    )
+    target = target_at_scale(network, size[1], size[0], first.camera.fx * size[0] / width)
+    return [view(*plain, (1 - SCENE_SHARE) * share), view(in_place, target, SCENE_SHARE * share)]

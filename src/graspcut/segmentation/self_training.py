@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from graspcut.frames.camera import CameraLike, focal_length_px
+from graspcut.frames.camera import CameraLike
 from graspcut.frames.dataset import DatasetReader, DatasetWriter, open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
@@ -20,18 +20,23 @@ from graspcut.frames.labelled import LabelledFrame
 from graspcut.frames.sources import FoundFrame, find_frames
 from graspcut.labels import UNKNOWN
 from graspcut.nn.normalisation import recompute_batch_norms
+from graspcut.nn.working_scale import WorkingScale
+from graspcut.runtime.hardware import processor_features
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.segmentation.mixing import at_working_scale, mixed_views, rendered_batches, working_focal_px
+from graspcut.segmentation.mixing import frame_batch, mixed_views, rendered_batches, working_focal_px
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import SegmentationStream, StreamConfig
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.synth.place import PlaceConfig
 from graspcut.train.streams import TrainingData
 from graspcut.train.trainer import RunConfig, run_training
 
 _TEACHER_UNIT_MM = 0.5
 _FARTHEST_MM = 32_000.0
 STATISTICS_FRAMES = 64
+STRETCH_FRAMES = 60  # two seconds: what a frame takes from its neighbours comes from nearer
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
 _FRESH_SEED = 7_000_003
 
 Progress = Callable[[str, int, int], None]
@@ -54,7 +59,7 @@ class AdaptationConfig:
         largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost; a round that loses more is
             taken back.
         test_frames: how many of these frames are scored.
-        most_frames: frames of the recordings that are used, in a row each.
+        most_frames: frames of the recordings that are used; of longer ones stretches of two seconds, spread over them.
         seed: of everything random.
         workers: processes that prepare batches.
         threads: of the network.
@@ -71,7 +76,7 @@ class AdaptationConfig:
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.3)
     largest_loss: float = 1.0
     test_frames: int = 200
-    most_frames: int = 1800
+    most_frames: int = 1200
     seed: int = 0
     workers: int = 1
     threads: int | None = None
@@ -97,8 +102,7 @@ class Recordings:
     ) -> None:
         self.failures: dict[str, str] = {}
         found = [find_frames([place], depth_unit_mm=depth_unit_mm, camera=camera) for place in inputs]
-        each = max(1, most // len(found))
-        self.parts = [frames[:each] for frames in found]
+        self.parts = [in_stretches(frames, max(1, most // len(found))) for frames in found]
 
     def frames(self, part: list[FoundFrame]) -> Iterator[Frame]:
         """The usable frames of one input."""
@@ -110,6 +114,16 @@ class Recordings:
                 continue
             depth = np.where(frame.depth_mm < _FARTHEST_MM, frame.depth_mm, np.float32(0))
             yield replace(frame, depth_mm=depth)
+
+
+def in_stretches(frames: list[FoundFrame], most: int) -> list[FoundFrame]:
+    """At most so many frames of a recording, in stretches of frames in a row that are spread over all of it."""
+    if len(frames) <= most:
+        return frames
+    stretches = max(1, most // STRETCH_FRAMES)
+    length = most // stretches
+    starts = [number * (len(frames) - length) // max(1, stretches - 1) for number in range(stretches)]
+    return [frame for start in starts for frame in frames[start : start + length]]
 
 
 def streamed(
@@ -128,14 +142,17 @@ def streamed(
         yield kept.pop(0), result
 
 
-def statistics_batches(network: nn.Module, recordings: Recordings) -> Iterator[tuple[Tensor, Tensor]]:
-    """Frames of the recordings at the network's scale, one a batch."""
-    working = working_focal_px(network)
+def statistics_batches(recordings: Recordings) -> Iterator[tuple[Tensor, Tensor]]:
+    """Frames of the recordings, spread over them, one a batch."""
+    total = sum(len(part) for part in recordings.parts)
     for part in recordings.parts:
-        chosen = part[:: max(1, len(part) * len(recordings.parts) // STATISTICS_FRAMES)]
-        for frame in recordings.frames(chosen):
-            depth, focal = at_working_scale(frame.depth_mm, focal_length_px(frame.camera, frame.width), working)
-            yield torch.from_numpy(depth)[None, None], torch.tensor([focal], dtype=torch.float32)
+        for frame in recordings.frames(part[:: max(1, math.ceil(total / STATISTICS_FRAMES))]):
+            yield frame_batch(frame)
+
+
+def take_statistics(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], share: float) -> None:
+    """Batch-norm statistics over frames as the network meets them in use, mixed with its own."""
+    recompute_batch_norms(WorkingScale(network, working_focal_px(network)), batches, share=share)
 
 
 def teacher_folder(
@@ -174,6 +191,7 @@ def train_round(
     config: AdaptationConfig,
     say: Progress,
     number: int,
+    scene: PlaceConfig | None = None,
 ) -> bool:
     """Labels the recordings with the network as it is, trains on them and on rendered frames; False when stopped."""
     total, before = sum(len(part) for part in recordings.parts), 0
@@ -193,16 +211,19 @@ def train_round(
     task = SegmentationTask(folder_config["model"], _task_config(config), network.train())
     views = mixed_views(
         readers,
-        working_focal_px(network),
+        network,
         recorded_share=config.recording_share,
         batch_size=config.batch_size,
         seed=_FRESH_SEED * (config.seed + 1) + 1009 * number,  # other rendered frames in each round
+        scene=scene,
     )
     data = TrainingData(views, seed=config.seed + number, workers=config.workers)
     run = RunConfig(
         folder / "run",
         seed=config.seed + number,
         accelerator="cpu",
+        # Half the time on processors that multiply in bfloat16, more on others.
+        precision="bf16-mixed" if _BFLOAT16_UNITS & set(processor_features()) else "32-true",
         threads=config.threads,
         validate_every_steps=0,
         checkpoint_every_steps=200,
@@ -214,9 +235,8 @@ def train_round(
     _, weights = load_model_folder(result.model_folder)
     fill_network(network, weights, result.model_folder)
     network.eval()
-    recompute = list(islice(rendered_batches(network, _FRESH_SEED * (config.seed + 1)), STATISTICS_FRAMES))
-    recompute += list(statistics_batches(network, recordings))
-    recompute_batch_norms(network, recompute, share=1.0)
+    rendered = islice(rendered_batches(_FRESH_SEED * (config.seed + 1)), STATISTICS_FRAMES)
+    take_statistics(network, chain(rendered, statistics_batches(recordings)), share=1.0)
     return True
 
 

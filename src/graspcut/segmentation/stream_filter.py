@@ -76,7 +76,7 @@ class StreamConfig:
     growth_frames: float = 4.0
     tolerance_mm: float = 25.0
     least_agreement: float = 0.9
-    largest_strain: float = 0.15
+    largest_strain: float = 0.2
     longest_gap_s: float = 0.5
     still_after_s: float | None = None
     future_frames: int = 16

@@ -25,19 +25,18 @@ from graspcut.frames.label_shares import read_label_shares
 from graspcut.frames.shards import INDEX_NAME as SHARDS_INDEX
 from graspcut.frames.shards import ShardReader
 from graspcut.frames.splits import frames_of_part, is_split
-from graspcut.nn.working_scale import working_size
-from graspcut.segmentation.data import PAPER_AUGMENTATION, WorkingTarget, segmentation_target
-from graspcut.segmentation.mixing import rendered_views, working_focal_px
+from graspcut.segmentation.data import PAPER_AUGMENTATION, segmentation_target
+from graspcut.segmentation.mixing import rendered_samples, rendered_views, size_at_scale, working_focal_px
 from graspcut.segmentation.own_losses import open_loss_file, weights_of
 from graspcut.segmentation.recipe_options import AugmentationOptions, LossOptions, OptimisationOptions, given
 from graspcut.segmentation.starting import build_start, describe_pretrained
 from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, TaskConfig
 from graspcut.segmentation.training_options import SegmentationTraining
-from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.generator import SynthConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.optimisation import steps_per_epoch
-from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
-from graspcut.train.streams import Target, TrainingData, ValidationPart, View
+from graspcut.train.sources import FolderSamples, ShardSamples
+from graspcut.train.streams import TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 __all__ = ["build_start", "held_out_readers", "task_config", "train_segmentation"]
@@ -154,14 +153,6 @@ def held_out_readers(training: SegmentationTraining) -> list[DatasetReader]:
     return [_reader(folder, training) for folder in training.data if is_split(folder)]
 
 
-def _size(height: int, width: int, focal_px: float, working_focal: float | None) -> tuple[int, int] | None:
-    """(width, height) that brings frames to the scale of the network; None leaves them."""
-    if working_focal is None:
-        return None
-    new_height, new_width = working_size(height, width, focal_px, working_focal)
-    return None if (new_height, new_width) == (height, width) else (new_width, new_height)
-
-
 def _recorded_samples(
     training: SegmentationTraining, working_focal: float | None
 ) -> list[FolderSamples | ShardSamples]:
@@ -171,7 +162,7 @@ def _recorded_samples(
         if (folder / SHARDS_INDEX).is_file():
             shards = ShardReader(folder)
             height, width = shards.read_depth_and_labels(0)[0].shape
-            size = _size(height, width, focal_length_px(shards.camera(0), width), working_focal)
+            size = size_at_scale(height, width, focal_length_px(shards.camera(0), width), working_focal)
             found.append(ShardSamples(shards, training.data_seed, size))
         else:
             found += _folder_samples(_reader(folder, training), training.data_seed, working_focal)
@@ -204,7 +195,7 @@ def _folder_samples(
         FolderSamples(
             reader,
             seed=seed,
-            size=_size(height, width, focal_length_px(reader.camera(frames[0]), width), working_focal),
+            size=size_at_scale(height, width, focal_length_px(reader.camera(frames[0]), width), working_focal),
             frames=None if len(frames) == len(reader) else tuple(frames),
         )
         for (height, width), frames in found.items()
@@ -218,20 +209,6 @@ def _synth(training: SegmentationTraining, working_focal: float | None, **change
         width = 320 if working_focal is None else 16 * round(working_focal / 12)  # 240 px make 320 columns
     height = training.height if training.height is not None else round(width * 3 / 4)
     return SynthConfig(width=width, height=height, sensor=training.sensor, colour=False, **changes)
-
-
-def _rendered(synth: SynthConfig, seed: int, network: nn.Module) -> tuple[RenderedSamples, Target]:
-    """Rendered frames, or windows of them, and what makes items at the scale of the network of them.
-
-    Cameras of a mix have many focal lengths; the items have the size that a frame of the preset's own would have.
-    """
-    samples = RenderedSamples(FrameGenerator(synth, seed))
-    working_focal = working_focal_px(network)
-    if working_focal is None:
-        return samples, segmentation_target
-    width, height = synth.window or (synth.width, synth.height)
-    size = _size(height, width, focal_length_px(synth.camera(), synth.width), working_focal) or (width, height)
-    return samples, WorkingTarget(working_focal, size, bool(getattr(network, "takes_neighbours", False)))
 
 
 def _views(
@@ -250,7 +227,7 @@ def _views(
             return views
         weight = share / (1 - share) * sum(len(samples) for samples in recorded)
         seed = training.data_seed + _MIXED_SEED
-        return [*views, *rendered_views(working_focal_px(network), share=weight, batch_size=batch, seed=seed)]
+        return [*views, *rendered_views(network, share=weight, batch_size=batch, seed=seed)]
     augmentation = _augmentation(training, PAPER_AUGMENTATION if paper else AugmentationConfig.rendered())
     synth = _synth(training, working_focal_px(network), focal_jitter=0.1)
     whole_share = training.whole_share
@@ -264,7 +241,7 @@ def _views(
     whole_batch = batch if whole_share == 1 else max(1, round(_WHOLE_BATCH * batch))
     return [
         View(
-            *_rendered(config, training.data_seed + number, network),
+            *rendered_samples(config, training.data_seed + number, network),
             probability=share,
             batch_size=size,
             augmentation=augmentation,
@@ -291,7 +268,7 @@ def _validation(training: SegmentationTraining, network: nn.Module) -> list[Vali
     if training.data:
         return []
     synth = _synth(training, working_focal_px(network))
-    return [ValidationPart(*_rendered(synth, _VALIDATION_SEED, network), training.validation_count)]
+    return [ValidationPart(*rendered_samples(synth, _VALIDATION_SEED, network), training.validation_count)]
 
 
 def _statistics(training: SegmentationTraining, network: nn.Module) -> list[ValidationPart]:
@@ -299,4 +276,4 @@ def _statistics(training: SegmentationTraining, network: nn.Module) -> list[Vali
     if training.data or training.preset == "paper" or training.statistics_count < 1:
         return []
     synth = _synth(training, working_focal_px(network))
-    return [ValidationPart(*_rendered(synth, _STATISTICS_SEED, network), training.statistics_count)]
+    return [ValidationPart(*rendered_samples(synth, _STATISTICS_SEED, network), training.statistics_count)]

@@ -3,11 +3,13 @@
     python benchmarks/adaptation.py --work runs/adaptation --quick --save docs/results/adaptation_quick.json
     python benchmarks/adaptation.py --work runs/adaptation --save docs/results/adaptation.json
     python benchmarks/adaptation.py --work runs/adaptation --real --save docs/results/adaptation_real.json
+    python benchmarks/adaptation.py --work runs/adaptation --picture docs/pictures/over-time.png
 
 The recordings have labels, which adaptation is not shown. "adapted to" is what it learns from; "another" has the same
 camera, but other hands, things and places. The camera is a stereo camera with a wider lens, coarser matching and more
 holes than any that training draws. `--real` adapts to bar_red of ../shared/data/hand-object (or the folder that
-GRASPCUT_DATA names) instead, and scores it and cube_white. What stands behind `--` goes to `graspcut adapt`.
+GRASPCUT_DATA names) instead, and scores it and cube_white. `--picture` draws frames of "adapted to" with the labels of
+the two networks that are there by then. What stands behind `--` goes to `graspcut adapt`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut import Segmenter
+from graspcut.draw import contact_sheet, depth_to_colour, overlay, write_image_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetWriter, open_dataset
 from graspcut.frames.frame import Frame
@@ -42,6 +45,8 @@ from graspcut.synth.sensors import presets
 SEED = 880_001
 CLIP_FRAMES = 200
 RECORDINGS = {"adapted to": 2, "another": 2}  # name: clips in it
+SHOWN_FRAMES = (60, 140, 260, 340)
+AROUND = 20  # frames before and behind that a shown one knows of
 REAL_SEQUENCES = {"adapted to": "bar_red", "another": "cube_white"}
 REAL_CAMERA = Camera(width=320, height=240, fx=238.95, fy=238.95, cx=160.0, cy=120.0)
 
@@ -132,6 +137,28 @@ def scores_of(segmenter: Segmenter, frames: Sequence[Labelled]) -> dict[str, lis
     return found
 
 
+def draw(work: Path, name: str, model: str, path: Path) -> None:
+    """Some frames: depth, labels frame by frame, as a stream, as a stream of the adapted network, true labels."""
+    frames = rendered_recording(recording_folder(work, "adapted to"))
+    networks = [Segmenter.load(model), Segmenter.load(str(work / name))]
+    pictures, titles = [], []
+    for middle in SHOWN_FRAMES:
+        around = range(middle - AROUND, middle + AROUND + 1)
+        found: list[Segmentation] = []
+        for segmenter in networks:
+            smoother, settled = Smoother(StreamConfig()), []
+            for position in around:
+                own = segmenter(frames[position][0])
+                found += [own] if position == middle and not found else []
+                settled += smoother.push(position, own, frames[position][0].timestamp_s)
+            found.append(dict([*settled, *smoother.finish()])[middle])
+        frame, truth = frames[middle]
+        labels = [result.labels for result in found]
+        pictures += [depth_to_colour(frame.depth_mm), *(overlay(frame.depth_mm, own) for own in [*labels, truth])]
+        titles += [f"depth, frame {middle}", "frame by frame", "as a stream", "adapted, as a stream", "true labels"]
+    write_image_atomically(path, contact_sheet(pictures, 5, titles))
+
+
 def adapt(inputs: Sequence[str], out: Path, model: str, options: Sequence[str]) -> float:
     """Runs `graspcut adapt`; seconds that it took."""
     command = [sys.executable, "-m", "graspcut.cli", "adapt", *inputs, "--out", str(out), "--model", model, *options]
@@ -150,7 +177,11 @@ def main() -> None:
     parser.add_argument("--name", help="of the model folder in --work")
     parser.add_argument("--save", type=Path)
     parser.add_argument("options", nargs="*", help="of graspcut adapt, behind --")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw instead, after a run without --real")
     given = parser.parse_args()
+    if given.picture is not None:
+        draw(given.work, given.name or "rendered-full", given.model, given.picture)
+        return
     options = [*given.options, *(["--quick"] if given.quick else [])]
     if given.real:
         data = Path(os.environ.get("GRASPCUT_DATA", "../shared/data")) / "hand-object"

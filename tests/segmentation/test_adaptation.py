@@ -59,7 +59,7 @@ def test_quick_changes_statistics_and_nothing_else(recording: Path, tmp_path: Pa
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed and all("running_" in name or "num_batches" in name for name in changed)
-    assert stages == {"looking for hands", "scoring before", "scoring round 0"}
+    assert stages == {"looking for hands", "rendering test frames", "scoring before", "scoring round 0"}
     stored = json.loads((tmp_path / "mine-adaptation" / "report.json").read_text())
     assert stored["frames"] == 6 and stored["after"]["rendered_iou"] == pytest.approx(report.after.rendered_iou)
     picture = cv2.imread(str(tmp_path / "mine-adaptation" / "before_after.png"))
@@ -150,7 +150,7 @@ def test_wrong_settings_say_what_is_expected() -> None:
 @pytest.fixture(autouse=True)
 def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(self_training, "STATISTICS_FRAMES", 4)
-    monkeypatch.setattr(adaptation, "STATISTICS_FRAMES", 4)
+    monkeypatch.setattr(adaptation, "_SAMPLE_FRAMES", 4)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

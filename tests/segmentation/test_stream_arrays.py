@@ -46,8 +46,8 @@ def test_bounds_and_logs(step: int) -> None:
     )
     np.testing.assert_array_equal(ours[-1], theirs[-1])
     out = np.zeros((9, 11, 3), np.float32)
-    (_, ours), (_, theirs) = both("log_probabilities", made["probabilities"], step, 2, 3, 0.97, 1e-3, out)
-    np.testing.assert_allclose(ours[-1], theirs[-1], atol=2e-6)
+    (_, ours), (_, theirs) = both("log_probabilities", made["probabilities"], step, 2, 3, 0.97, 1e-3, out, 2, 8)
+    np.testing.assert_allclose(ours[-3], theirs[-3], atol=2e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -61,15 +61,15 @@ def test_what_is_carried_over(seed: int) -> None:
     trusts = np.linspace(0.5, 0.9, 21).astype(np.float32)
     (ours, changed), (theirs, expected) = both(
         "carry", made["depth"], before_depth, made["before"], frames, own, flow, 2, 9, 13, 25.0, np.log(0.98), trusts,
-        np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32),
+        np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32), 3, 28,
     )  # fmt: skip
     assert ours[:2] == theirs[:2] and 0 < ours[1] < ours[0]
     assert ours[2] == pytest.approx(theirs[2], rel=1e-5)
-    np.testing.assert_allclose(changed[-1], expected[-1])
-    np.testing.assert_allclose(changed[-2], expected[-2], atol=2e-4)
-    carried = expected[-2]
-    (_, ours_added), (_, theirs_added) = both("add_up", own, carried, -6.0, np.zeros_like(own))
-    np.testing.assert_allclose(ours_added[-1], theirs_added[-1], atol=2e-5)
+    np.testing.assert_allclose(changed[-3], expected[-3])
+    np.testing.assert_allclose(changed[-4], expected[-4], atol=2e-4)
+    carried = expected[-4]
+    (_, ours_added), (_, theirs_added) = both("add_up", own, carried, -6.0, np.zeros_like(own), 0, rows)
+    np.testing.assert_allclose(ours_added[-3], theirs_added[-3], atol=2e-5)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -79,10 +79,14 @@ def test_what_is_multiplied(step: int, sensitivity: float) -> None:
     rng = made["rng"]
     extra = rng.normal(0, 1, (41 // step - 3, 53 // step - 4, 3)).astype(np.float32)
     extra[:4] = 0
-    (_, ours), (_, theirs) = both("factors_of", extra, np.zeros_like(extra))
-    np.testing.assert_allclose(ours[-1], theirs[-1], rtol=2e-6)
+    (_, ours), (_, theirs) = both(
+        "factors_of", extra, np.zeros_like(extra), np.zeros(extra.shape[:2], bool), 0, len(extra)
+    )
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=2e-6)
+    np.testing.assert_array_equal(ours[2], theirs[2])
     labels = made["probabilities"].argmax(axis=0).astype(np.uint8)
-    arguments = (made["probabilities"], labels, made["depth"], theirs[-1], step, 2, 3, 1e-3, sensitivity, 30.0)
+    place = (step, 2, 3, 1e-3, 0.97, sensitivity, 30.0, 1, len(extra) - 1)
+    arguments = (made["probabilities"], labels, made["depth"], theirs[1], theirs[2], *place)
     (_, ours), (_, theirs) = both("multiply", *arguments)
     np.testing.assert_allclose(ours[0], theirs[0], atol=2e-6)
     assert np.mean(ours[1] != theirs[1]) < 1e-3

@@ -9,6 +9,7 @@ from the recording; `quick` stops there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graspcut.cores import usable_cores
 from graspcut.draw import contact_sheet, overlay
 from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.camera import CameraLike, given_camera
@@ -24,13 +26,14 @@ from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
+from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND, HAND
 from graspcut.runtime.model_folder import check_target, fill_network, load_model_folder, save_model_folder
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.self_training import (
-    STATISTICS_FRAMES,
     AdaptationConfig,
     Progress,
     Recordings,
@@ -49,6 +52,8 @@ _FARTHEST_MM = 32_000.0
 _LEAST_HAND_SHARE = 0.002  # of a frame's pixels, to count as a frame in which a hand may be
 _LEAST_FRAMES_WITH_HAND = 0.05
 _FIGURE_FRAMES = 200
+_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 64, 60
+_SAMPLE_FRAMES = 32  # of a recording, to see whether there are hands
 _SHOWN = 4
 
 
@@ -140,7 +145,8 @@ def adapt_to_recordings(
     first = _shown_frames(recordings)
     before_pictures = _pictures(network, first)
     _refuse_without_hands(network, recordings, own, say)
-    before = _figures(network, recordings, own, say, "scoring before")
+    rendered = _rendered_test(own, say)
+    before = _figures(network, recordings, rendered, own, say, "scoring before")
     best_state, best = _state(network), before
     rounds: list[Figures] = []  # of the statistics alone, then of each round of training
     take_statistics(network, statistics_batches(recordings), own.statistics_share)
@@ -152,7 +158,7 @@ def adapt_to_recordings(
             return AdaptationReport(
                 _count(recordings), _failures(recordings), before, best, tuple(rounds), False, False, None
             )
-        figures = _figures(network, recordings, own, say, f"scoring round {number}")
+        figures = _figures(network, recordings, rendered, own, say, f"scoring round {number}")
         rounds.append(figures)
         if figures.rendered_iou >= before.rendered_iou - own.largest_loss:
             best_state, best, taken = _state(network), figures, True
@@ -200,7 +206,7 @@ def _pictures(network: nn.Module, frames: Sequence[Frame]) -> list[NDArray[np.ui
 def _refuse_without_hands(network: nn.Module, recordings: Recordings, config: AdaptationConfig, say: Progress) -> None:
     """What a network never finds, it cannot teach itself; statistics of frames without hands make it worse."""
     segmenter = Segmenter.from_network(network, device="cpu")
-    sample = [entry for part in recordings.parts for entry in part[:: max(1, len(part) // STATISTICS_FRAMES)]]
+    sample = [entry for part in recordings.parts for entry in part[:: max(1, len(part) // _SAMPLE_FRAMES)]]
     seen = with_hand = 0
     for number, frame in enumerate(recordings.frames(sample), start=1):
         labels = segmenter(frame).labels
@@ -218,29 +224,45 @@ def _refuse_without_hands(network: nn.Module, recordings: Recordings, config: Ad
         )
 
 
-def _figures(network: nn.Module, recordings: Recordings, config: AdaptationConfig, say: Progress, what: str) -> Figures:
+def _rendered_test(config: AdaptationConfig, say: Progress) -> list[LabelledFrame]:
+    """Rendered frames of unseen kinds, which say whether something was forgotten."""
+    generator = FrameGenerator(SynthConfig(held_out_kinds=True, colour=False), seed=TEST_SEED)
+    count = min(config.test_frames, _QUICK_TEST_FRAMES) if config.quick else config.test_frames
+    frames = []
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        for frame in threads.map(generator.__getitem__, range(count)):
+            frames.append(frame)
+            say("rendering test frames", len(frames), count)
+    return frames
+
+
+def _figures(
+    network: nn.Module,
+    recordings: Recordings,
+    rendered: Sequence[LabelledFrame],
+    config: AdaptationConfig,
+    say: Progress,
+    what: str,
+) -> Figures:
     segmenter = Segmenter.from_network(network, device="cpu")
-    rendered = FrameGenerator(SynthConfig(held_out_kinds=True, colour=False), seed=TEST_SEED)
     counts = ConfusionCounts()
-    total = config.test_frames + min(_FIGURE_FRAMES, len(recordings.parts[0]))
-    for number in range(config.test_frames):
-        labelled = rendered[number]
+    part = recordings.parts[0][: _QUICK_FIGURE_FRAMES if config.quick else _FIGURE_FRAMES]
+    total = len(rendered) + len(part)
+    for number, labelled in enumerate(rendered, start=1):
         counts.add(labelled.labels, segmenter(labelled.frame).labels)
-        say(what, number + 1, total)
+        say(what, number, total)
     possible = changed = unlike = unsure = 0
-    last: tuple[NDArray[np.float32], NDArray[np.uint8]] | None = None
-    part = recordings.parts[0][:_FIGURE_FRAMES]
-    for number, (frame, smooth) in enumerate(streamed(network, recordings, part), start=1):
-        alone = segmenter(frame)
+    last: Segmentation | None = None
+    for number, (alone, smooth) in enumerate(streamed(segmenter, recordings, part), start=1):
         either = (alone.labels != BACKGROUND) | (smooth.labels != BACKGROUND)
         possible += int(np.count_nonzero(either))
         unlike += int(np.count_nonzero(either & (alone.labels != smooth.labels)))
         unsure += int(np.count_nonzero(either & (smooth.probabilities.max(axis=0) < config.certainty)))
-        if last is not None and last[0].shape == frame.depth_mm.shape:
-            stayed = np.abs(frame.depth_mm - last[0]) < 10
-            changed += int(np.count_nonzero(either & stayed & (alone.labels != last[1])))
-        last = frame.depth_mm, alone.labels
-        say(what, config.test_frames + number, total)
+        if last is not None and last.depth_mm.shape == alone.depth_mm.shape:
+            stayed = np.abs(alone.depth_mm - last.depth_mm) < 10
+            changed += int(np.count_nonzero(either & stayed & (alone.labels != last.labels)))
+        last = alone
+        say(what, len(rendered) + number, total)
     share = 100.0 / max(1, possible)
     return Figures(100 * counts.scores().mean_iou, share * changed, 100 - share * unlike, share * unsure)
 

@@ -26,7 +26,7 @@ from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.mixing import frame_batch, mixed_views, rendered_batches, working_focal_px
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation
-from graspcut.segmentation.stream import SegmentationStream, StreamConfig
+from graspcut.segmentation.stream import Smoother, StreamConfig
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.place import PlaceConfig
 from graspcut.train.streams import TrainingData
@@ -67,7 +67,7 @@ class AdaptationConfig:
 
     quick: bool = False
     rounds: int = 2
-    steps: int = 700
+    steps: int = 500
     batch_size: int = 8
     recording_share: float = 0.4
     statistics_share: float = 0.5
@@ -127,19 +127,16 @@ def in_stretches(frames: list[FoundFrame], most: int) -> list[FoundFrame]:
 
 
 def streamed(
-    network: nn.Module, recordings: Recordings, part: list[FoundFrame]
-) -> Iterator[tuple[Frame, Segmentation]]:
-    """Frames of one recording with what past and future together say."""
-    segmenter = Segmenter.from_network(network, device="cpu")
-    kept: list[Frame] = []
-
-    def noted() -> Iterator[Frame]:
-        for frame in recordings.frames(part):
-            kept.append(frame)
-            yield frame
-
-    for result in SegmentationStream(segmenter, StreamConfig()).smooth(noted()):
-        yield kept.pop(0), result
+    segmenter: Segmenter, recordings: Recordings, part: list[FoundFrame]
+) -> Iterator[tuple[Segmentation, Segmentation]]:
+    """What each frame of one recording says alone, and with past and future."""
+    smoother, waiting = Smoother(StreamConfig()), dict[int, Segmentation]()
+    for position, frame in enumerate(recordings.frames(part)):
+        waiting[position] = segmenter(frame)
+        for settled, result in smoother.push(position, waiting[position], frame.timestamp_s):
+            yield waiting.pop(settled), result
+    for settled, result in smoother.finish():
+        yield waiting.pop(settled), result
 
 
 def statistics_batches(recordings: Recordings) -> Iterator[tuple[Tensor, Tensor]]:
@@ -169,12 +166,13 @@ def teacher_folder(
         writer = DatasetWriter(folder, depth_unit_mm=_TEACHER_UNIT_MM, description=description, batched=True)
         count = 0
         shape: tuple[int, ...] | None = None
-        for frame, result in streamed(network, recordings, part):
-            shape = frame.depth_mm.shape if shape is None else shape
-            if frame.depth_mm.shape == shape:  # one folder holds frames of one size
+        for _, result in streamed(Segmenter.from_network(network, device="cpu"), recordings, part):
+            shape = result.depth_mm.shape if shape is None else shape
+            if result.depth_mm.shape == shape:  # one folder holds frames of one size
                 sure = result.probabilities.max(axis=0) >= config.certainty
                 labels = np.where(sure, result.labels, np.uint8(UNKNOWN))
-                writer.write(count, LabelledFrame(replace(frame, colour=None, colour_camera=None), labels))
+                frame = Frame(result.depth_mm, camera=result.camera, name=f"{count:06d}")
+                writer.write(count, LabelledFrame(frame, labels))
                 count += 1
             say(count)
         if count == 0:

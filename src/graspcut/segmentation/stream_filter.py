@@ -5,11 +5,16 @@ Log class probabilities at the scale of the network, in the box around what may 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +51,7 @@ _LOG_HALF = float(np.log(0.5))
 _EDGE_MM = 30.0  # neighbouring pixels that are farther apart belong to two surfaces
 _MARGIN_PX = 16
 _FLOW_STEP = 2
+_ROWS_FOR_TWO = 64
 
 Box = tuple[slice, slice]
 
@@ -143,6 +149,32 @@ class StreamState:
     started_anew: bool
 
 
+@functools.cache
+def _second_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="stream")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_second_thread.cache_clear)
+
+
+def in_two_threads(rows: int, loop: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Runs a compiled loop over rows, in two halves at the same time where OpenCV too may use several threads.
+
+    Args:
+        rows: how many there are.
+        loop: called as `loop(*arguments, start, stop)`.
+        arguments: see there.
+
+    Returns:
+        what each part returned.
+    """
+    if cv2.getNumThreads() < 2 or rows < _ROWS_FOR_TWO:
+        return [loop(*arguments, 0, rows)]
+    lower = _second_thread().submit(loop, *arguments, rows // 2, rows)
+    return [loop(*arguments, 0, rows // 2), lower.result()]
+
+
 def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: StreamState | None = None) -> Evidence:
     """A frame's own log probabilities at the stream's scale.
 
@@ -165,8 +197,11 @@ def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: 
         slice(max(0, left - _MARGIN_PX), min(depth.shape[1], right + 1 + _MARGIN_PX)),
     )
     log_inside = np.empty((box[0].stop - box[0].start, box[1].stop - box[1].start, 3), np.float32)
-    log_probabilities(
-        result.probabilities, step, box[0].start, box[1].start, _BEYOND_DOUBT, _PROBABILITY_FLOOR, log_inside
+    place = step, box[0].start, box[1].start
+    in_two_threads(
+        len(log_inside),
+        log_probabilities,
+        *(result.probabilities, *place, _BEYOND_DOUBT, _PROBABILITY_FLOOR, log_inside),
     )
     return Evidence(depth, log_inside, box, step, timestamp_s)
 
@@ -197,12 +232,13 @@ def carried_over(
         flow_picture(small, nearest_depth_mm(small)), flow_picture(small_before, nearest_depth_mm(small_before))
     )
     carried, frames = np.empty((*depth.shape, 3), np.float32), np.empty(depth.shape, np.float32)
-    possible, agreeing, strain = carry(
-        evidence.depth_mm, neighbour.evidence.depth_mm, neighbour.log_posterior, neighbour.agreed_frames,
-        evidence.log_probabilities, flow, _FLOW_STEP, box[0].start, box[1].start, config.tolerance_mm,
-        np.log(_CERTAIN), config.trusts, carried, frames,
+    counts = in_two_threads(
+        len(carried), carry, evidence.depth_mm, neighbour.evidence.depth_mm, neighbour.log_posterior,
+        neighbour.agreed_frames, evidence.log_probabilities, flow, _FLOW_STEP, box[0].start, box[1].start,
+        config.tolerance_mm, np.log(_CERTAIN), config.trusts, carried, frames,
     )  # fmt: skip
-    if possible == 0 or agreeing < config.least_agreement * possible or strain > config.largest_strain:
+    possible, agreeing, strain = (sum(values) for values in zip(*counts, strict=True))
+    if agreeing < max(1.0, config.least_agreement * possible) or strain > config.largest_strain * possible:
         return nothing
     return carried, frames
 
@@ -231,7 +267,8 @@ def next_state(
         if carried is None:
             np.maximum(evidence.log_probabilities, np.float32(_LOWEST_LOG_POSTERIOR), out=posterior[box])
         else:
-            add_up(evidence.log_probabilities, carried, _LOWEST_LOG_POSTERIOR, posterior[box])
+            sums = evidence.log_probabilities, carried, _LOWEST_LOG_POSTERIOR, posterior[box]
+            in_two_threads(len(carried), add_up, *sums)
         frames[box] = agreed_frames
     unmoved = np.zeros((0, 0), np.float32)
     if config.still_after_s is not None:
@@ -253,11 +290,11 @@ def with_evidence(
     if extra is None or evidence.box is None:
         return own
     probabilities, labels = own.probabilities.copy(), own.labels.copy()
-    factors = np.empty_like(extra)
-    factors_of(extra, factors)
-    multiply(
-        probabilities, labels, own.depth_mm, factors, evidence.step, evidence.box[0].start, evidence.box[1].start,
-        _PROBABILITY_FLOOR, sensitivity, _EDGE_MM,
+    factors, says = np.empty_like(extra), np.empty(extra.shape[:2], np.bool_)
+    in_two_threads(len(extra), factors_of, extra, factors, says)
+    in_two_threads(
+        len(extra), multiply, probabilities, labels, own.depth_mm, factors, says, evidence.step, evidence.box[0].start,
+        evidence.box[1].start, _PROBABILITY_FLOOR, _CERTAIN, sensitivity, _EDGE_MM,
     )  # fmt: skip
     return replace(own, probabilities=probabilities, labels=labels)
 

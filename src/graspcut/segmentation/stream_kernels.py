@@ -1,8 +1,9 @@
 """Compiled loops of the filter over time; `stream_filter.py` says what they are for. No lock is held.
 
-Maps at the stream's scale are (h, w); what belongs to a box of it has the box's size, and `top` and `left` say where
-that lies. Log probabilities have their three classes last, a result's probabilities have them first. A pixel that this
-frame and the one beside it both call background beyond doubt is passed over: most of a picture is.
+Every loop writes rows `start` to `stop` of a box alone, so that threads can share it, and the result does not depend
+on how. Maps at the stream's scale are (h, w); what belongs to a box of it has the box's size, and `top` and `left` say
+where that lies. Log probabilities have their three classes last, a result's probabilities have them first. A pixel
+that this frame and the one beside it both call background beyond doubt is passed over: most of a picture is.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ def bounds_of_possible(
 
 @_compiled
 def log_probabilities(
-    probabilities: np.ndarray, step: int, top: int, left: int, certain: float, floor: float, out: np.ndarray
-) -> None:
+    probabilities: np.ndarray, step: int, top: int, left: int, certain: float, floor: float, out: np.ndarray,
+    start: int, stop: int,
+) -> None:  # fmt: skip
     """Logs of a box of a result's probabilities, not below that of `floor`; certain background is not looked at closer.
 
     Args:
@@ -72,7 +74,7 @@ def log_probabilities(
     """
     lowest = np.float32(np.log(floor))
     least = np.float32(floor)
-    for y in range(out.shape[0]):
+    for y in range(start, stop):
         row = (top + y) * step
         for x in range(out.shape[1]):
             column = (left + x) * step
@@ -82,14 +84,15 @@ def log_probabilities(
                 out[y, x, 2] = lowest
             else:
                 for label in range(3):
-                    out[y, x, label] = np.log(max(probabilities[label, row, column], least))
+                    value = probabilities[label, row, column]
+                    out[y, x, label] = np.log(value) if value > least else lowest
 
 
 @_compiled
 def carry(
     depth: np.ndarray, before_depth: np.ndarray, before_posterior: np.ndarray, before_frames: np.ndarray,
     own: np.ndarray, flow: np.ndarray, flow_step: int, top: int, left: int, tolerance: float, possible_from: float,
-    trusts: np.ndarray, carried: np.ndarray, frames: np.ndarray,
+    trusts: np.ndarray, carried: np.ndarray, frames: np.ndarray, start: int, stop: int,
 ) -> tuple[int, int, float]:  # fmt: skip
     """Brings the log posterior of the frame beside this one to where its surfaces are now.
 
@@ -111,29 +114,36 @@ def carry(
         frames: float32 (box height, box width), written.
 
     Returns:
-        pixels that either frame calls hand or object, how many of them agree, and how much the flow changes from one
-        of them to the next, the mean in pixels per pixel.
+        pixels that either frame calls hand or object, how many of them agree, and the sum of how much the
+        flow changes at them in pixels per pixel.
     """
     height, width = depth.shape
-    rows, columns = carried.shape[0], carried.shape[1]
+    columns = carried.shape[1]
     flow_rows, flow_columns = flow.shape[0], flow.shape[1]
     half = np.float32(np.log(0.5))
     one, zero = np.float32(1.0), np.float32(0.0)
     scale = np.float32(flow_step)
     foreground, agreeing, strain = 0, 0, 0.0
-    for y in range(rows):
+    for y in range(start, stop):
+        for x in range(columns):
+            frames[y, x] = zero
+            carried[y, x, 0] = carried[y, x, 1] = carried[y, x, 2] = zero
         fy = np.float32(y) / scale
         j = min(int(fy), flow_rows - 1)
         j1 = min(j + 1, flow_rows - 1)
         ty = fy - np.float32(j)
         for x in range(columns):
-            for label in range(3):
-                carried[y, x, label] = zero
-            frames[y, x] = zero
+            own_background = own[y, x, 0]
+            if own_background > possible_from:
+                # Was it background too? The nearest flow is good enough to ask.
+                k = min(x // flow_step, flow_columns - 1)
+                nx = min(max(left + x + int(scale * flow[j, k, 0]), 0), width - 1)
+                ny = min(max(top + y + int(scale * flow[j, k, 1]), 0), height - 1)
+                if before_posterior[ny, nx, 0] > possible_from:
+                    continue
             here = depth[top + y, left + x]
             if not here > zero:
                 continue
-            own_background = own[y, x, 0]
             fx = np.float32(x) / scale
             i = min(int(fx), flow_columns - 1)
             i1 = min(i + 1, flow_columns - 1)
@@ -150,8 +160,6 @@ def carry(
             py = np.float32(top + y) + v
             nx = min(max(int(px + np.float32(0.5)), 0), width - 1)
             ny = min(max(int(py + np.float32(0.5)), 0), height - 1)
-            if own_background > possible_from and before_posterior[ny, nx, 0] > possible_from:
-                continue
             x0, y0 = int(np.floor(px)), int(np.floor(py))
             ax, ay = px - np.float32(x0), py - np.float32(y0)
             total = zero
@@ -187,11 +195,11 @@ def carry(
             carried[y, x, 2] = trust * thing
             if is_foreground:
                 agreeing += 1
-    return foreground, agreeing, strain / max(foreground, 1)
+    return foreground, agreeing, strain
 
 
 @_compiled
-def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.ndarray) -> None:
+def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.ndarray, start: int, stop: int) -> None:
     """Normalised sums of log evidence, not below `lowest`.
 
     Args:
@@ -200,7 +208,7 @@ def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.nd
         posterior: float32 (box height, box width, 3), written; may be a view.
     """
     least = np.float32(lowest)
-    for y in range(own.shape[0]):
+    for y in range(start, stop):
         for x in range(own.shape[1]):
             if carried[y, x, 0] == 0 and carried[y, x, 1] == 0 and carried[y, x, 2] == 0:
                 for label in range(3):
@@ -217,18 +225,20 @@ def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.nd
 
 
 @_compiled
-def factors_of(extra: np.ndarray, factors: np.ndarray) -> None:
+def factors_of(extra: np.ndarray, factors: np.ndarray, says: np.ndarray, start: int, stop: int) -> None:
     """What probabilities are multiplied by: exp of log evidence, the largest of each pixel 1.
 
     Args:
         extra: float32 (box height, box width, 3).
         factors: float32 (box height, box width, 3), written.
+        says: bool (box height, box width), written: whether the evidence says anything.
     """
     one = np.float32(1.0)
-    for y in range(extra.shape[0]):
+    for y in range(start, stop):
         for x in range(extra.shape[1]):
             a, b, c = extra[y, x, 0], extra[y, x, 1], extra[y, x, 2]
-            if a == b and b == c:
+            says[y, x] = a != b or b != c
+            if not says[y, x]:
                 factors[y, x, 0] = factors[y, x, 1] = factors[y, x, 2] = one
                 continue
             highest = max(a, max(b, c))
@@ -239,8 +249,8 @@ def factors_of(extra: np.ndarray, factors: np.ndarray) -> None:
 
 @_compiled
 def multiply(
-    probabilities: np.ndarray, labels: np.ndarray, depth: np.ndarray, factors: np.ndarray, step: int, top: int,
-    left: int, floor: float, sensitivity: float, edge_mm: float,
+    probabilities: np.ndarray, labels: np.ndarray, depth: np.ndarray, factors: np.ndarray, says: np.ndarray, step: int,
+    top: int, left: int, floor: float, certain: float, sensitivity: float, edge_mm: float, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Multiplies the probabilities of a box by what the frames around say, and labels it anew.
 
@@ -249,58 +259,64 @@ def multiply(
     Args:
         probabilities: float32 (3, H, W), changed.
         labels: uint8 (H, W), changed.
-        depth: float32 (H, W) millimetres, 0 = no data.
+        depth: float32 (H, W) millimetres; pixels without data, 0, stay as they are.
         factors: float32 (box height, box width, 3), at every `step`-th pixel.
+        says: bool (box height, box width); see `factors_of`.
         step, top, left: where the box lies.
         floor: smallest probability before.
+        certain: a background from this on that is said to be background stays as it is.
         sensitivity: what the odds of hand and object against background are multiplied by in the labels.
         edge_mm: from this difference of depth on, a surface is another one.
     """
     rows, columns = factors.shape[0], factors.shape[1]
-    first_row, first_column = top * step, left * step
-    last_row = min(first_row + rows * step, depth.shape[0])
-    last_column = min(first_column + columns * step, depth.shape[1])
     one, zero, least = np.float32(1.0), np.float32(0.0), np.float32(floor)
-    odds = np.float32(1.0 / sensitivity)
-    for y in range(first_row, last_row):
-        j = (y - first_row) // step
-        ty = np.float32(y - first_row - j * step) / np.float32(step)
-        for x in range(first_column, last_column):
-            i = (x - first_column) // step
-            tx = np.float32(x - first_column - i * step) / np.float32(step)
-            here = depth[y, x]
-            if not here > zero:
-                labels[y, x] = 0
+    odds, share = np.float32(1.0 / sensitivity), np.float32(1.0 / step)
+    for j in range(start, stop):
+        j1 = min(j + 1, rows - 1)
+        first_row, below = (top + j) * step, (top + j1) * step
+        for i in range(columns):
+            i1 = min(i + 1, columns - 1)
+            if not (says[j, i] or says[j, i1] or says[j1, i] or says[j1, i1]):
                 continue
-            a, b, c, total = zero, zero, zero, zero
-            for corner in range(4):
-                weight = (tx if corner & 1 else one - tx) * (ty if corner >> 1 else one - ty)
-                if weight == zero:
-                    continue
-                cj, ci = j + (corner >> 1), i + (corner & 1)
-                if cj >= rows or ci >= columns:
-                    continue
-                there = depth[(top + cj) * step, (left + ci) * step]
-                if abs(there - here) < edge_mm:
-                    a += weight * factors[cj, ci, 0]
-                    b += weight * factors[cj, ci, 1]
-                    c += weight * factors[cj, ci, 2]
-                    total += weight
-            if total == zero or (a == total and b == total and c == total):
-                continue
-            a *= max(probabilities[0, y, x], least)
-            b *= max(probabilities[1, y, x], least)
-            c *= max(probabilities[2, y, x], least)
-            scale = one / (a + b + c)
-            a, b, c = a * scale, b * scale, c * scale
-            probabilities[0, y, x] = a
-            probabilities[1, y, x] = b
-            probabilities[2, y, x] = c
-            label = 0
-            best = a * odds
-            if b > best:
-                label = 1
-                best = b
-            if c > best:
-                label = 2
-            labels[y, x] = label
+            first_column, beside = (left + i) * step, (left + i1) * step
+            for y in range(first_row, min(first_row + step, depth.shape[0])):
+                ty = np.float32(y - first_row) * share
+                for x in range(first_column, min(first_column + step, depth.shape[1])):
+                    here = depth[y, x]
+                    if not here > zero:
+                        continue
+                    tx = np.float32(x - first_column) * share
+                    total = zero
+                    a, b, c = zero, zero, zero
+                    for corner in range(4):
+                        weight = (tx if corner & 1 else one - tx) * (ty if corner >> 1 else one - ty)
+                        if weight == zero:
+                            continue
+                        v, u = (below if corner >> 1 else first_row), (beside if corner & 1 else first_column)
+                        if abs(depth[v, u] - here) < edge_mm:
+                            cj, ci = (j1 if corner >> 1 else j), (i1 if corner & 1 else i)
+                            total += weight
+                            a += weight * factors[cj, ci, 0]
+                            b += weight * factors[cj, ci, 1]
+                            c += weight * factors[cj, ci, 2]
+                    if total == zero or (a == total and b == total and c == total):
+                        continue
+                    background = probabilities[0, y, x]
+                    if background >= certain and a >= b and a >= c:
+                        continue
+                    a *= max(background, least)
+                    b *= max(probabilities[1, y, x], least)
+                    c *= max(probabilities[2, y, x], least)
+                    scale = one / (a + b + c)
+                    a, b, c = a * scale, b * scale, c * scale
+                    probabilities[0, y, x] = a
+                    probabilities[1, y, x] = b
+                    probabilities[2, y, x] = c
+                    label = 0
+                    best = a * odds
+                    if b > best:
+                        label = 1
+                        best = b
+                    if c > best:
+                        label = 2
+                    labels[y, x] = label

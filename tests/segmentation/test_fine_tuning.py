@@ -32,7 +32,7 @@ def test_it_is_safe_by_default(tmp_path: Path) -> None:
     total = sum(view.probability for view in views)
     assert sum(view.probability for view in rendered) == pytest.approx(0.5 * total)
     assert recorded and sum(view.probability for view in recorded) == pytest.approx(0.5 * total)
-    for share, count in ((0.25, 3), (0.0, 1)):
+    for share, count in ((0.25, 2), (0.0, 1)):
         other = SegmentationTraining(start="a", data=(tmp_path / "mine",), rendered_share=share)
         views = recipe._views(other, recipe._recorded_samples(other, 240.0), working_at(240.0))
         got = sum(view.probability for view in views if isinstance(view.samples, RenderedSamples))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,21 @@ def test_the_stream_starts_anew_at_a_cut_and_after_a_gap() -> None:
         for number, (depth, seconds) in enumerate(zip(DEPTHS, (0.0, 0.03, 5.0), strict=False))
     ]
     assert [state.started_anew for state in through(stream, timed)[1]] == [True, False, True]
+
+
+def test_frames_in_doubt_follow_in_a_stream_but_not_among_unrelated_pictures() -> None:
+    stream = SegmentationStream(WrongNowAndThen(lambda _, truth: truth))
+    _, states = through(stream, FRAMES[:5])
+    depth = DEPTHS[5].copy()
+    depth[24:36][TRUTHS[5][24:36] > 0] += 100.0  # a fifth of the hand and object has moved away
+    doubtful = Frame(depth, camera=CAMERA, name="5")
+    result, state = stream.step(doubtful, states[-1])
+    assert not state.started_anew and state.continuity < states[-1].continuity
+    unrelated = replace(states[-1], continuity=0.3)
+    alone, state = stream.step(doubtful, unrelated)
+    assert state.started_anew and not np.array_equal(alone.probabilities, result.probabilities)
+    _, state = stream.step(FRAMES[5], unrelated)
+    assert not state.started_anew and state.continuity > 0.3
 
 
 def test_another_size_starts_anew() -> None:

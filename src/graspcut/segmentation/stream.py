@@ -83,11 +83,11 @@ class SegmentationStream:
         """
         own = self.segmenter(frame, camera)
         evidence = evidence_of(own, frame.timestamp_s if isinstance(frame, Frame) else None, state)
-        carried, agreed = carried_over(state, evidence, self.config)
-        following = next_state(state, evidence, carried, agreed, self.config)
-        extra = carried
+        carried = carried_over(state, evidence, self.config)
+        following = next_state(state, evidence, carried, self.config)
+        extra = carried.log_evidence
         if self.config.still_after_s is not None and evidence.box is not None:
-            extra = with_still_surfaces(carried, evidence, following.unmoved_s, self.config.still_after_s)
+            extra = with_still_surfaces(extra, evidence, following.unmoved_s, self.config.still_after_s)
         return with_evidence(own, evidence, extra, self.sensitivity), following
 
     __call__ = step
@@ -143,7 +143,6 @@ class Smoother:
         config: how much the frames around are believed.
         blocks: numbers of the blocks that are wanted; None for all. A frame belongs to block
             position // block_frames.
-        sensitivity: see `graspcut.segmentation.result.labels_of`.
         sensitivity: see `graspcut.segmentation.result.labels_of`.
     """
 
@@ -212,6 +211,7 @@ class Smoother:
         told = {}
         for position in positions:
             evidence = self._waiting[position].evidence
-            told[position], agreed = carried_over(state, evidence, self.config)
-            state = next_state(state, evidence, told[position], agreed, self.config)
+            carried = carried_over(state, evidence, self.config)
+            told[position] = carried.log_evidence
+            state = next_state(state, evidence, carried, self.config)
         return told

@@ -50,6 +50,8 @@ _BEYOND_DOUBT = 0.9995
 _LOG_HALF = float(np.log(0.5))
 _EDGE_MM = 30.0  # neighbouring pixels that are farther apart belong to two surfaces
 _MARGIN_PX = 16
+_CONTINUOUS = 0.5  # at least half of the pairs of frames lately
+_CONTINUITY_SHARE = 0.2  # of the newest pair
 _FLOW_STEP = 2
 _ROWS_FOR_TWO = 64
 
@@ -65,10 +67,14 @@ class StreamConfig:
         first_trust: the same where it agrees for the first time.
         growth_frames: frames in agreement after which about two thirds of the way to `trust` are done.
         tolerance_mm: largest change of a surface's depth between two frames.
-        least_agreement: share of the possible hand and object pixels that has to agree, else the stream starts anew.
-        largest_strain: how much the flow may change from pixel to pixel of hands and objects, the mean in pixels per
-            pixel. Surfaces move as wholes; a flow that brings one picture onto an unrelated one is torn to pieces, so
-            that their depths may well agree.
+        least_agreement: share of the possible hand and object pixels that agrees in frames that follow each other
+            beyond doubt.
+        largest_strain: how much the flow changes there from pixel to pixel, the mean in pixels per pixel, in frames
+            that follow each other beyond doubt. Surfaces move as wholes; a flow that brings one picture onto an
+            unrelated one is torn to pieces, so that their depths may well agree.
+        least_agreement_in_doubt: where most pairs of frames lately followed each other beyond doubt, so much is enough
+            for the next; where they did not, as among pictures in no order, a pair in doubt starts anew.
+        largest_strain_in_doubt: likewise.
         longest_gap_s: frames farther apart than this, by their time stamps, start anew.
         still_after_s: in front of a camera that stands still, what has not moved for so many seconds is taken for
             background; None never does. Needs time stamps, else 30 frames are a second.
@@ -83,6 +89,8 @@ class StreamConfig:
     tolerance_mm: float = 25.0
     least_agreement: float = 0.9
     largest_strain: float = 0.2
+    least_agreement_in_doubt: float = 0.7
+    largest_strain_in_doubt: float = 0.6
     longest_gap_s: float = 0.5
     still_after_s: float | None = None
     future_frames: int = 16
@@ -140,6 +148,7 @@ class StreamState:
         agreed_frames: (h, w) float32, for how many frames the surface has been in agreement.
         unmoved_s: (h, w) float32, for how long its depth has not changed; empty unless `still_after_s` is set.
         started_anew: whether this frame took nothing from the frame before.
+        continuity: in [0, 1], how many pairs of frames lately followed each other beyond doubt.
     """
 
     evidence: Evidence
@@ -147,6 +156,22 @@ class StreamState:
     agreed_frames: NDArray[np.float32]
     unmoved_s: NDArray[np.float32]
     started_anew: bool
+    continuity: float
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What the frame before (or after) says about a frame.
+
+    Attributes:
+        log_evidence: (box height, box width, 3) to add in the frame's box; None to start anew.
+        agreed_frames: (box height, box width) float32, frames in agreement.
+        is_beyond_doubt: whether the frames follow each other beyond doubt; None where there was nothing to compare.
+    """
+
+    log_evidence: NDArray[np.float32] | None
+    agreed_frames: NDArray[np.float32]
+    is_beyond_doubt: bool | None = None
 
 
 @functools.cache
@@ -206,27 +231,20 @@ def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: 
     return Evidence(depth, log_inside, box, step, timestamp_s)
 
 
-def carried_over(
-    neighbour: StreamState | None, evidence: Evidence, config: StreamConfig
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+def carried_over(neighbour: StreamState | None, evidence: Evidence, config: StreamConfig) -> Carried:
     """What the frame before (or after) says about this one.
 
     Args:
         neighbour: its state.
         evidence: this frame.
         config: how much it is believed.
-
-    Returns:
-        (box height, box width, 3) log evidence to add in the box, or None to start anew; and (box height, box width)
-        frames in agreement.
     """
     box = evidence.box
     if box is None:
-        return None, np.zeros((0, 0), np.float32)
+        return Carried(None, np.zeros((0, 0), np.float32))
     depth = evidence.depth_mm[box]
-    nothing = None, np.zeros(depth.shape, np.float32)
     if neighbour is None or not _follows(neighbour.evidence, evidence, config):
-        return nothing
+        return Carried(None, np.zeros(depth.shape, np.float32))
     small, small_before = (frame.depth_mm[box][::_FLOW_STEP, ::_FLOW_STEP] for frame in (evidence, neighbour.evidence))
     flow = backward_flow(
         flow_picture(small, nearest_depth_mm(small)), flow_picture(small_before, nearest_depth_mm(small_before))
@@ -238,9 +256,16 @@ def carried_over(
         config.tolerance_mm, np.log(_CERTAIN), config.trusts, carried, frames,
     )  # fmt: skip
     possible, agreeing, strain = (sum(values) for values in zip(*counts, strict=True))
-    if agreeing < max(1.0, config.least_agreement * possible) or strain > config.largest_strain * possible:
-        return nothing
-    return carried, frames
+    if possible == 0:
+        return Carried(None, np.zeros(depth.shape, np.float32))
+    beyond_doubt = agreeing >= config.least_agreement * possible and strain <= config.largest_strain * possible
+    if not beyond_doubt and (
+        neighbour.continuity < _CONTINUOUS
+        or agreeing < config.least_agreement_in_doubt * possible
+        or strain > config.largest_strain_in_doubt * possible
+    ):
+        return Carried(None, np.zeros(depth.shape, np.float32), False)
+    return Carried(carried, frames, beyond_doubt)
 
 
 def _follows(before: Evidence, evidence: Evidence, config: StreamConfig) -> bool:
@@ -252,28 +277,25 @@ def _follows(before: Evidence, evidence: Evidence, config: StreamConfig) -> bool
     return abs(evidence.timestamp_s - before.timestamp_s) <= config.longest_gap_s
 
 
-def next_state(
-    before: StreamState | None,
-    evidence: Evidence,
-    carried: NDArray[np.float32] | None,
-    agreed_frames: NDArray[np.float32],
-    config: StreamConfig,
-) -> StreamState:
+def next_state(before: StreamState | None, evidence: Evidence, carried: Carried, config: StreamConfig) -> StreamState:
     """Own evidence and what was carried over, normalised; no class becomes impossible for ever."""
     posterior = np.zeros((*evidence.depth_mm.shape, 3), np.float32)
     frames = np.zeros(evidence.depth_mm.shape, np.float32)
     if evidence.box is not None:
         box = evidence.box
-        if carried is None:
+        if carried.log_evidence is None:
             np.maximum(evidence.log_probabilities, np.float32(_LOWEST_LOG_POSTERIOR), out=posterior[box])
         else:
-            sums = evidence.log_probabilities, carried, _LOWEST_LOG_POSTERIOR, posterior[box]
-            in_two_threads(len(carried), add_up, *sums)
-        frames[box] = agreed_frames
+            sums = evidence.log_probabilities, carried.log_evidence, _LOWEST_LOG_POSTERIOR, posterior[box]
+            in_two_threads(len(carried.log_evidence), add_up, *sums)
+        frames[box] = carried.agreed_frames
     unmoved = np.zeros((0, 0), np.float32)
     if config.still_after_s is not None:
         unmoved = _unmoved_s(before, evidence)
-    return StreamState(evidence, posterior, frames, unmoved, carried is None)
+    continuity = _CONTINUOUS if before is None else before.continuity
+    if carried.is_beyond_doubt is not None:
+        continuity += _CONTINUITY_SHARE * (float(carried.is_beyond_doubt) - continuity)
+    return StreamState(evidence, posterior, frames, unmoved, carried.log_evidence is None, continuity)
 
 
 def with_evidence(

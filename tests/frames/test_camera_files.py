@@ -83,12 +83,18 @@ OPEN3D = {"width": 640, "height": 480, "intrinsic_matrix": [FX, 0, 0, 0, FY, 0, 
         ("rostopic.yaml", ROSTOPIC),
         ("ros2.yaml", ROS2),
         ("opencv.yml", OPENCV),
+        ("transforms.json", json.dumps({"fl_x": FX, "fl_y": FY, "cx": CX, "cy": CY, "w": 640, "h": 480, "k1": 0.0})),
+        ("kalibr.yaml", f"cam0:\n  intrinsics: [{FX}, {FY}, {CX}, {CY}]\n  resolution: [640, 480]\n"),
+        ("orbslam.yaml", f"Camera.fx: {FX}\nCamera.fy: {FY}\nCamera.cx: {CX}\nCamera.cy: {CY}\nCamera.width: 640\n"),
+        ("lines.txt", f"fx = {FX}\nfy = {FY}\ncx = {CX}\ncy = {CY}\n"),
+        ("lines.conf", f"[camera]\nfx={FX}\nfy={FY}\ncx={CX}\ncy={CY}\n"),
     ],
 )
 def test_files_of_every_kind_give_the_same_camera(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     assert Camera.load(tmp_path / name, 640, 480) == Camera(FX, FY, CX, CY, 640, 480)
-    half = Camera.load(tmp_path / name, 320, 240) if "width" in content else None
+    says_its_size = "height" in content or '"h"' in content
+    half = Camera.load(tmp_path / name, 320, 240) if says_its_size else None
     assert half is None or half == Camera(FX, FY, CX, CY, 640, 480).resized(320, 240)
 
 
@@ -124,6 +130,10 @@ def test_what_is_no_camera_is_named(tmp_path: Path, content: str, words: str) ->
 def test_a_forward_distortion_becomes_an_inverse_one(tmp_path: Path) -> None:
     coefficients = (0.12, -0.25, 0.001, -0.0005, 0.08)
     (tmp_path / "ros.yaml").write_text(ROS.replace("data: [0, 0, 0, 0, 0]", f"data: {list(coefficients)}"))
+    named = {"fl_x": FX, "fl_y": FY, "cx": CX, "cy": CY, "w": 640, "h": 480}
+    named |= dict(zip(("k1", "k2", "p1", "p2", "k3"), coefficients, strict=True))
+    (tmp_path / "transforms.json").write_text(json.dumps(named))
+    assert Camera.load(tmp_path / "transforms.json") == Camera.load(tmp_path / "ros.yaml")
     camera = Camera.load(tmp_path / "ros.yaml")
     k1, k2, p1, p2, k3 = coefficients
     x, y = np.meshgrid(np.linspace(-0.6, 0.6, 13), np.linspace(-0.45, 0.45, 9))

@@ -202,3 +202,12 @@ def test_damaged_headers_and_indices_are_named(tmp_path: Path) -> None:
         Recording(tmp_path / "a")
     with pytest.raises(FrameError, match="does not exist"):
         Recording(tmp_path / "b")
+
+
+def test_what_counts_as_no_data_is_noted(tmp_path: Path) -> None:
+    raw = np.full((12, 16), 900, np.uint16)
+    raw[0, :4] = 65535
+    with RecordingWriter(tmp_path / "r", None, 1.0) as writer:
+        writer.append(raw)
+    frame = Recording(tmp_path / "r")[0]
+    assert (frame.depth_mm[0, :4] == 0).all() and any("4 pixels" in note.text for note in frame.notes or ())

@@ -1,8 +1,8 @@
 """Intrinsics from the files in which people have them.
 
 Read are: this program's JSON (also inside recording.json), JSON of RealSense (`ppx`, `ppy`, `coeffs`), Open3D
-(`intrinsic_matrix`, columns first), BOP (`cam_K`) and others with K or fx, fy, cx, cy; YAML of ROS (`camera_info`) and
-OpenCV; a matrix as text, .npy or .npz.
+(`intrinsic_matrix`, columns first), BOP (`cam_K`), nerfstudio (`fl_x`) and others with K or fx, fy, cx, cy; YAML of ROS
+(`camera_info`), OpenCV, Kalibr and ORB-SLAM; lines of "fx = ..."; a matrix as text, .npy or .npz.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ _MATRIX_NAMES: Final = (
 _WIDTH_NAMES: Final = ("width", "image_width", "w", "W", "imageWidth")
 _HEIGHT_NAMES: Final = ("height", "image_height", "h", "H", "imageHeight")
 _DISTORTION_NAMES: Final = ("distortion_coefficients", "D", "d", "coeffs", "dist_coeffs", "distortion")
-_FOUR_NAMES: Final = (("fx", "fy", "cx", "cy"), ("fx", "fy", "ppx", "ppy"), ("focal_x", "focal_y", "cx", "cy"))
+_FOUR_NAMES: Final = (
+    ("fx", "fy", "cx", "cy"),
+    ("fx", "fy", "ppx", "ppy"),
+    ("focal_x", "focal_y", "cx", "cy"),
+    ("fl_x", "fl_y", "cx", "cy"),
+)
+_DISTORTION_PARTS: Final = ("k1", "k2", "p1", "p2", "k3")
 # Streams of depth come before others in a file of several cameras.
 _NESTED_FIRST: Final = ("depth", "camera", "depth_intrinsics", "depth_camera", "ir", "left", "intrinsic", "intrinsics")
 _TOO_BIG_ERROR_PX: Final = 0.5
@@ -86,7 +92,7 @@ def read_intrinsics(path: str | Path) -> Intrinsics:
     except UnicodeDecodeError as error:
         raise FrameError(f"{place} is no text; expected JSON, YAML or a matrix of intrinsics.") from error
     value: Any
-    if text.startswith(("{", "[")):
+    if text.startswith(("{", "[")) and not re.match(r"\[\w+\]\s*\n", text):
         value = parse_json(text, str(place))
     else:
         value = _plain_numbers(text)
@@ -191,6 +197,8 @@ def _with_distortion(found: Intrinsics, value: dict[str, Any], origin: str) -> I
             coefficients = coefficients.get("data")
         if isinstance(coefficients, list):
             break
+    if coefficients is None and any(name in value for name in _DISTORTION_PARTS):
+        coefficients = [value.get(name, 0.0) for name in _DISTORTION_PARTS]
     numbers = [as_number(number) for number in coefficients] if isinstance(coefficients, list) else []
     known = [number for number in numbers if number is not None]
     if len(known) != len(numbers) or not any(known):
@@ -215,7 +223,7 @@ def _with_distortion(found: Intrinsics, value: dict[str, Any], origin: str) -> I
 
 def _read_yaml(text: str) -> dict[str, Any]:
     """The part of YAML that camera files use: keys, numbers, words, lists in brackets or with dashes, one level of
-    nesting. What is not understood is left out.
+    nesting; also lines of "name = value". What is not understood is left out.
     """
     joined = re.sub(r"\[[^\]]*\]", lambda match: match[0].replace("\n", " "), text)
     top: dict[str, Any] = {}
@@ -227,10 +235,11 @@ def _read_yaml(text: str) -> dict[str, Any]:
             if listed is not None:
                 listed.append(_scalar(dash[1]))
             continue
-        match = re.fullmatch(r"(\s*)([\w.-]+)\s*:\s*(.*)", line)
+        match = re.fullmatch(r"(\s*)([\w.-]+)\s*[:=]\s*(.*)", line)
         if match is None:
             continue
-        indent, name, rest = match[1], match[2], match[3].strip()
+        # "Camera.fx" of ORB-SLAM is fx.
+        indent, name, rest = match[1], re.sub(r"^Camera\d?\.", "", match[2]), match[3].strip()
         if not indent:
             inner = top
         if rest.startswith("["):

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import make_output_folder, sync_folder, write_bytes_atomically
 from graspcut.frames.camera import Camera, CameraLike
+from graspcut.frames.depth_values import check_unit, examine_depth
 from graspcut.frames.errors import FrameError
-from graspcut.frames.frame import Frame, check_depth, check_unit
+from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image
 from graspcut.frames.json_files import JsonObject, parse_json, read_json, write_json_atomically
 from graspcut.frames.limits import MOST_JSON_BYTES
@@ -236,13 +237,15 @@ class Recording(Sequence[Frame]):
         camera = self.camera
         if camera is None and self._given_camera is not None:
             camera = Camera.of(self._given_camera, raw.shape[1], raw.shape[0])
+        examined = examine_depth(raw, self.depth_unit_mm)
         return Frame(
-            check_depth(raw, self.depth_unit_mm),
+            examined.depth_mm,
             camera,
             colour,
             self.colour_camera if colour is not None else None,
             entry.timestamp_s,
             self.names[index],
+            examined.notes,
         )
 
     @cached_property

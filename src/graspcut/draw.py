@@ -109,6 +109,48 @@ def overlay(depth_mm: NDArray[np.float32], labels: NDArray[np.uint8], *, contour
     return _tinted(depth_mm, labels, colours, outlined=(1, 2) if contours else ())
 
 
+def overlay_on_colour(
+    depth_mm: NDArray[np.float32], colour: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The colour picture with hand and object tinted and outlined as `overlay` tints them.
+
+    Args:
+        depth_mm: (H, W) millimetres, 0 = no data; shown, shaded, where the colour camera saw nothing (black).
+        colour: (H, W, 3) uint8 RGB, registered to the depth pixels.
+        labels: (H, W) uint8: 0 background, 1 hand, 2 object.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        FrameError: If the arrays differ in height or width.
+    """
+    if colour.shape[:2] != labels.shape:
+        raise FrameError(f"colour has shape {colour.shape} and labels {labels.shape}; expected the same size.")
+    on_depth = overlay(depth_mm, labels)
+    picture = np.where((labels > 0)[..., None], 0.5 * colour + 0.5 * LABEL_COLOURS[labels % 3], colour)
+    for value in (1, 2):
+        inside = (labels == value).astype(np.uint8)
+        border = cv2.erode(inside, np.ones((3, 3), dtype=np.uint8), borderType=cv2.BORDER_REPLICATE) != inside
+        picture[border] = 0.3 * LABEL_COLOURS[value] + 0.7 * 255.0
+    unseen = ~colour.any(axis=-1, keepdims=True)
+    return np.where(unseen, on_depth, np.rint(picture).astype(np.uint8))
+
+
+def cut_out(colour: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colour and transparency: opaque inside, transparent black outside.
+
+    Args:
+        colour: (H, W, 3) uint8 RGB.
+        inside: (H, W) bool.
+
+    Returns:
+        (H, W, 4) uint8 RGBA.
+    """
+    alpha = np.where(inside, np.uint8(255), np.uint8(0))
+    return np.dstack((np.where(inside[..., None], colour, np.uint8(0)), alpha))
+
+
 def overlay_parts(depth_mm: NDArray[np.float32], parts: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Shaded depth in grey with each hand part in its colour (`graspcut.labels.PART_COLOURS`).
 

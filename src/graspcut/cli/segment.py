@@ -7,13 +7,15 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from graspcut.cli import UsageError
 from graspcut.cli.options import NOTHING_SAID, Backend, Input, Precision
 from graspcut.cli.printing import print_failures, print_notes
+
+_PICTURES = Group("Pictures", sort_key=1)
 
 
 def segment(
@@ -23,7 +25,12 @@ def segment(
     network_file: Path | None = None,
     given: Input = NOTHING_SAID,
     sensitivity: float = 1.0,
-    overlay: Annotated[bool, Parameter(negative="")] = False,
+    overlay: Annotated[bool, Parameter(negative="", group=_PICTURES)] = False,
+    cutout: Annotated[bool, Parameter(negative="", group=_PICTURES)] = False,
+    masks: Annotated[bool, Parameter(negative="", group=_PICTURES)] = False,
+    contact_sheet: Annotated[bool, Parameter(negative="", group=_PICTURES)] = False,
+    animation: Annotated[Literal["gif", "mp4"] | None, Parameter(group=_PICTURES)] = None,
+    animation_fps: Annotated[float, Parameter(group=_PICTURES)] = 15.0,
     video: Annotated[bool, Parameter(negative="")] = False,
     independent: Annotated[bool, Parameter(negative="")] = False,
     careful: Annotated[bool, Parameter(negative="")] = False,
@@ -44,7 +51,12 @@ def segment(
         given: What the inputs do not say.
         sensitivity: What the odds of hand and object against background are multiplied by: above 1 finds more, below 1
             calls less by mistake. 0.2 suits rooms where a hand is rarely seen.
-        overlay: Also write pictures of the results to OUT/overlay.
+        overlay: OUT/overlay/NAME.png: hand and object tinted on the colour picture where there is one, else on depth.
+        cutout: OUT/cutout/NAME.png: hand and object in colour, with transparency (RGBA).
+        masks: OUT/masks/hand/NAME.png and OUT/masks/object/NAME.png: 255 inside, 0 outside.
+        contact_sheet: OUT/contact-sheet.png: up to 24 overlays, evenly spread.
+        animation: OUT/animation.gif or OUT/animation.mp4 of all overlays; mp4 needs the extra import.
+        animation_fps: Frames of the animation in a second.
         video: The images of each folder follow each other in time, as in a recording: the frames before and after
             steady the labels.
         independent: Label every frame of a recording on its own.
@@ -62,12 +74,16 @@ def segment(
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import FrameSegmenter, segment_folder
     from graspcut.segmentation.careful import CarefulSegmenter
+    from graspcut.segmentation.pictures import Pictures, save_animation, save_contact_sheet
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
     if video and independent:
         raise ValueError("--video and --independent contradict each other: give one of them, or none")
     in_order = video or (not independent and all((place / "recording.json").is_file() for place in inputs))
     known = given.use()
+    if animation == "mp4":
+        import av  # noqa: F401  said before the work, not after it
+    pictures = Pictures(overlay or contact_sheet or animation is not None, cutout, masks)
     # What is doubtful is said once, below.
     warnings.simplefilter("ignore", FrameWarning)
     name = model or DEFAULT_MODEL
@@ -95,7 +111,7 @@ def segment(
             # Other precisions label some pixels otherwise: a folder takes the results of one.
             model_name=name if segmenter.session.precision == "fp32" else f"{name} {segmenter.session.precision}",
             **known,
-            overlay=overlay,
+            pictures=pictures,
             video=in_order,
             progress=progress,
         )
@@ -105,6 +121,11 @@ def segment(
     print(f"{report.done} frame(s) segmented{speed}{renewed}{earlier}: {report.out}")
     if report.rows:
         print(_what_was_seen(report.rows))
+    names = [str(row["name"]) for row in report.rows]
+    if contact_sheet and names:
+        print(f"contact sheet: {save_contact_sheet(report.out, names)}")
+    if animation is not None and names:
+        print(f"animation: {save_animation(report.out, names, animation, animation_fps)}")
     print_notes(report)
     return print_failures(report)
 

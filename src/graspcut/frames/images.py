@@ -73,7 +73,7 @@ def encode_image(image: NDArray[Any], suffix: str, *, name: str = "image") -> by
     """Encodes an RGB or single-channel image; the same array always gives the same bytes.
 
     Args:
-        image: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
+        image: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, or for .png (H, W, 4) uint8 RGBA.
         suffix: ".png" or ".jpg".
         name: Used in errors.
 
@@ -81,13 +81,16 @@ def encode_image(image: NDArray[Any], suffix: str, *, name: str = "image") -> by
         FrameError: If the array cannot be stored in such a file without loss of depth.
     """
     kinds = {".png": (np.uint8, np.uint16), ".jpg": (np.uint8,)}
-    shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8)
+    channels = (3, 4) if suffix == ".png" else (3,)
+    shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in channels and image.dtype == np.uint8)
     if suffix not in kinds or not shaped or image.dtype not in kinds[suffix] or image.size == 0:
         raise FrameError(
             f"{name}: an array of shape {image.shape} and {image.dtype} cannot be written as {suffix}; "
             "expected (H, W) uint8 or uint16, or (H, W, 3) uint8 in RGB order, to .png (or 8 bits to .jpg)."
         )
-    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else np.ascontiguousarray(image)
+    stored = np.ascontiguousarray(image)
+    if image.ndim == 3:
+        stored = cv2.cvtColor(stored, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     parameters = _png_parameters(image) if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
     done, data = cv2.imencode(suffix, stored, parameters)
     if not done:

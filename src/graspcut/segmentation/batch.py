@@ -1,4 +1,4 @@
-"""Segments many frames into a folder: one label map NAME.png for each, on request overlay/NAME.png, and summary.json.
+"""Segments many frames into a folder: one label map NAME.png for each, on request pictures, and summary.json.
 
 How frames are found, continued, read and written side by side is in `graspcut.runtime.folder_run`.
 """
@@ -15,17 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.draw import overlay as draw_overlay
 from graspcut.frames.camera import Camera, CameraLike, given_camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
+from graspcut.segmentation.pictures import Pictures
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import Smoother, StreamConfig
-
-OVERLAY_FOLDER = "overlay"
 
 
 class LabelMap(Protocol):
@@ -57,6 +55,7 @@ def segment_folder(
     focal_px: float | None = None,
     camera: CameraLike | None = None,
     overlay: bool = False,
+    pictures: Pictures | None = None,
     video: bool = False,
     progress: ProgressCallback | None = None,
     workers: int | None = None,
@@ -69,7 +68,8 @@ def segment_folder(
         model_name: Recorded in summary.json; a folder takes the results of one model only.
         focal_px: Focal length for frames whose source has no camera.
         camera: Intrinsics for these frames instead; whatever `Camera.of` takes.
-        overlay: Write a picture of each result too.
+        overlay: Write a picture of each result too; short for `pictures`.
+        pictures: What else to write of each frame.
         video: The frames of each input follow each other in time: past and future steady the labels (see `stream.py`).
             The segmenter then has to give probabilities.
 
@@ -86,7 +86,7 @@ def segment_folder(
     if camera is not None:
         settings["camera"] = str(camera)
     kind = _VideoJob if video else _SegmentationJob
-    job = kind(segmenter, settings, overlay)
+    job = kind(segmenter, settings, Pictures(overlay=overlay) if pictures is None else pictures)
     return run_over_frames(
         inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress, workers=workers
     )
@@ -98,7 +98,7 @@ class _SegmentationJob:
 
     segmenter: FrameSegmenter
     settings: dict[str, Any]
-    overlay: bool
+    pictures: Pictures
 
     @property
     def identity(self) -> str:
@@ -110,19 +110,22 @@ class _SegmentationJob:
         return found
 
     def outputs(self, name: str) -> tuple[str, ...]:
-        return (f"{OVERLAY_FOLDER}/{name}.png", f"{name}.png") if self.overlay else (f"{name}.png",)
+        return (*self.pictures.names(name), f"{name}.png")
 
     def process(self, frame: Frame, name: str, limited: LimitedCalls) -> FrameResult:
         found, seconds = limited(partial(self._timed_call, frame))
-        return self._result(frame.depth_mm, name, found.labels, seconds)
+        return self._result(frame.depth_mm, self.pictures.colour_of(frame), name, found.labels, seconds)
 
     def _result(
-        self, depth_mm: NDArray[np.float32], name: str, labels: NDArray[np.uint8], seconds: float
+        self,
+        depth_mm: NDArray[np.float32],
+        colour: NDArray[np.uint8] | None,
+        name: str,
+        labels: NDArray[np.uint8],
+        seconds: float,
     ) -> FrameResult:
-        files = {f"{name}.png": encode_image(labels, ".png")}
-        if self.overlay:
-            picture = draw_overlay(depth_mm, labels)
-            files = {f"{OVERLAY_FOLDER}/{name}.png": encode_image(picture, ".png"), **files}
+        # Labels come last: where they are, all is there.
+        files = {**self.pictures.encoded(depth_mm, colour, labels, name), f"{name}.png": encode_image(labels, ".png")}
         return FrameResult(files, _row(labels, seconds))
 
     def reread(self, name: str, folder: Path) -> dict[str, Any]:
@@ -140,6 +143,7 @@ class _Seen:
 
     name: str
     own: Segmentation
+    colour: NDArray[np.uint8] | None
     timestamp_s: float | None
     seconds: float
 
@@ -149,7 +153,7 @@ class _VideoJob(_SegmentationJob):
 
     def look(self, frame: Frame, name: str, limited: LimitedCalls) -> _Seen:
         found, seconds = limited(partial(self._timed_call, frame))
-        return _Seen(name, found, frame.timestamp_s, seconds)
+        return _Seen(name, found, self.pictures.colour_of(frame), frame.timestamp_s, seconds)
 
     def sequence(self, wanted: Sequence[bool]) -> _VideoSequence:
         return _VideoSequence(self, wanted)
@@ -165,7 +169,7 @@ class _VideoSequence:
             job,
             Smoother(config, blocks, sensitivity=getattr(job.segmenter, "sensitivity", 1.0)),
         )
-        self._seen: dict[int, tuple[str, float]] = {}
+        self._seen: dict[int, tuple[str, NDArray[np.uint8] | None, float]] = {}
 
     def needs(self, position: int) -> bool:
         return self._smoother.needs(position)
@@ -173,7 +177,7 @@ class _VideoSequence:
     def push(self, position: int, look: _Seen | None) -> list[tuple[int, Callable[[], FrameResult]]]:
         if look is None:
             return self._makers(self._smoother.push(position, None))
-        self._seen[position] = look.name, look.seconds
+        self._seen[position] = look.name, look.colour, look.seconds
         return self._makers(self._smoother.push(position, look.own, look.timestamp_s))
 
     def finish(self) -> list[tuple[int, Callable[[], FrameResult]]]:
@@ -182,8 +186,9 @@ class _VideoSequence:
     def _makers(self, settled: list[tuple[int, Segmentation]]) -> list[tuple[int, Callable[[], FrameResult]]]:
         makers: list[tuple[int, Callable[[], FrameResult]]] = []
         for position, result in settled:
-            name, seconds = self._seen.pop(position)
-            makers.append((position, partial(self._job._result, result.depth_mm, name, result.labels, seconds)))
+            name, colour, seconds = self._seen.pop(position)
+            make = partial(self._job._result, result.depth_mm, colour, name, result.labels, seconds)
+            makers.append((position, make))
         return makers
 
 

@@ -55,7 +55,8 @@ VERBS = (
         "See it work",
         "info:info",
         "Say what a file or folder is, and check that it is whole.\n\n"
-        "Knows depth images, recordings, dataset folders and model folders. Exit code 1 if something is damaged.",
+        "Knows depth images, recordings, dataset folders, model folders, graphs, runs and checkpoints. Exit code 1 "
+        "if something is damaged.",
         "graspcut info my-recording",
     ),
     Verb(
@@ -398,8 +399,12 @@ def build_app() -> App:
         help_format="plaintext",
         help_epilogue="Every verb explains itself and has an example: graspcut segment --help",
     )
+    own_options = Group("Options", sort_key=len(_TASKS))
+    app.register_install_completion_command(
+        help="Let the shell (bash, zsh, fish) complete verbs and options.", group=own_options
+    )
     tasks = {task: Group(task, sort_key=position) for position, task in enumerate(_TASKS)}
-    app["--help"].group = app["--version"].group = Group("Options", sort_key=len(_TASKS))
+    app["--help"].group = app["--version"].group = own_options
     parents: dict[str, App] = {}
     for verb in VERBS:
         *first, last = verb.name.split()

@@ -55,6 +55,21 @@ class Frame:
         if self.timestamp_s is not None and not math.isfinite(self.timestamp_s):
             raise FrameError(f"frame {self.name}: timestamp is {self.timestamp_s}; expected seconds or None.")
 
+    def __repr__(self) -> str:
+        height, width = self.depth_mm.shape
+        valid = self.depth_mm[self.depth_mm > 0]
+        parts = [f"{self.name!r}"] if self.name else []
+        parts.append(f"{width}x{height}")
+        parts.append(
+            f"{valid.min():.0f}..{valid.max():.0f} mm, {valid.size / self.depth_mm.size:.0%} with data"
+            if valid.size
+            else "no data"
+        )
+        parts.append("no camera" if self.camera is None else f"fx {self.camera.fx:.1f} px")
+        parts += [] if self.colour is None else [f"colour {self.colour.shape[1]}x{self.colour.shape[0]}"]
+        parts += [] if self.timestamp_s is None else [f"{self.timestamp_s:.3f} s"]
+        return f"Frame({', '.join(parts)})"
+
     def _examined(self) -> ExaminedDepth:
         if self.notes is not None and isinstance(self.depth_mm, np.ndarray) and self.depth_mm.dtype == np.float32:
             return ExaminedDepth(self.depth_mm, self.notes)

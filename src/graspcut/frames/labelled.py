@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
-from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, JOINT_NAMES, OBJECT, UNKNOWN
+from graspcut.labels import BACKGROUND, FOREARM_PART, HAND, JOINT_NAMES, LABEL_NAMES, OBJECT, UNKNOWN
 
 _ALLOWED_LABELS = np.zeros(256, dtype=bool)
 _ALLOWED_LABELS[[BACKGROUND, HAND, OBJECT, UNKNOWN]] = True
@@ -75,6 +75,13 @@ class LabelledFrame:
     joints_mm: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, _JOINTS, 3), dtype=np.float32))
     joints_visible: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, _JOINTS), dtype=bool))
     instance_table: tuple[Instance, ...] = ()
+
+    def __repr__(self) -> str:
+        known = self.labels != UNKNOWN
+        shares = [f"{name} {np.mean(self.labels[known] == label):.1%}" for label, name in enumerate(LABEL_NAMES)]
+        more = f", {len(self.instance_table)} instances" if self.instance_table else ""
+        hands = f", {len(self.joints_mm)} hands with joints" if len(self.joints_mm) else ""
+        return f"LabelledFrame({self.frame!r}, {', '.join(shares) if known.any() else 'all unknown'}{more}{hands})"
 
     def __post_init__(self) -> None:
         shape = self.frame.depth_mm.shape

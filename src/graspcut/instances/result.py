@@ -45,6 +45,11 @@ class InstanceProposals:
     depth_mm: NDArray[np.float32]
     camera: Camera | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.depth_mm.shape
+        best = f", best score {self.scores.max():.2f}" if len(self.scores) else ""
+        return f"InstanceProposals({width}x{height}, {len(self.masks)} masks{best})"
+
     def __post_init__(self) -> None:
         if self.masks.shape != (len(self.scores), *self.depth_mm.shape) or self.depth_mm.ndim != 2:
             raise FrameError(

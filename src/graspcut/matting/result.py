@@ -41,6 +41,11 @@ class Matte:
     trimap: NDArray[np.uint8]
     alpha: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        partly = float(np.mean((self.alpha > 0.02) & (self.alpha < 0.98)))
+        return f"Matte({width}x{height}, {np.mean(self.alpha >= 0.98):.1%} opaque, {partly:.1%} half transparent)"
+
     def __post_init__(self) -> None:
         shape = self.alpha.shape
         if self.image.shape != (*shape, 3) or self.trimap.shape != shape or len(shape) != 2:

@@ -30,6 +30,11 @@ class HandJoints:
     visible: NDArray[np.bool_]
     right_probability: float
 
+    def __repr__(self) -> str:
+        side = "right" if self.right_probability >= 0.5 else "left"
+        found = int(np.isfinite(self.joints_mm).all(axis=-1).sum())
+        return f"HandJoints({side}, {found} of {len(self.joints_mm)} joints, {int(self.visible.sum())} visible)"
+
     @property
     def handedness(self) -> str:
         """ "right" or "left"."""
@@ -86,6 +91,10 @@ class HandPoses:
     parts: NDArray[np.uint8]
     depth_mm: NDArray[np.float32]
     camera: Camera
+
+    def __repr__(self) -> str:
+        height, width = self.depth_mm.shape
+        return f"HandPoses({width}x{height}, {len(self.hands)} hands: {', '.join(map(repr, self.hands)) or 'none'})"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

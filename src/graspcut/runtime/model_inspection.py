@@ -10,6 +10,27 @@ from graspcut.runtime.model_folder import CARD_NAME, WEIGHTS_NAME, find_model_fo
 from graspcut.runtime.opening import export_command, open_graph_file, reader_of
 
 
+def describe_graph_file(path: Path) -> tuple[tuple[str, str], ...]:
+    """What to print of an exported graph; it is opened, so a damaged one is found.
+
+    Raises:
+        BackendError: It cannot be opened, or was not written by `graspcut export`.
+    """
+    session, description = open_graph_file(path, reader_of(path))
+    size = sum(file.stat().st_size for file in files_of_graph(path))
+    network = f"{description.network['class']}" if description.network.get("class") else "unknown"
+    return (
+        ("task", description.task),
+        ("labels", ", ".join(description.labels) or "none"),
+        ("exported from", f"{description.model} by graspcut {description.graspcut or 'of an early version'}"),
+        ("network", network),
+        ("precision", description.precision),
+        ("digest of the weights", description.weights[:16] or "unknown"),
+        ("size", f"{size / 2**20:.1f} MiB"),
+        ("opened with", session.backend),
+    )
+
+
 def describe_model_folder(
     name_or_dir: str | Path, contract: TaskContract | None = None
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:

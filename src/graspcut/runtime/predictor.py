@@ -72,6 +72,9 @@ class Predictor:
         self._options = None if opened is None else opened.options
         self._process = os.getpid()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.description})"
+
     # What a method writes.
 
     @classmethod

@@ -71,6 +71,14 @@ class Segmentation:
                 "expected the same size."
             )
 
+    def __repr__(self) -> str:
+        height, width = self.depth_mm.shape
+        areas = [
+            f"{name} {area.pixels} px" + (f" ({area.mm2 / 100:.0f} cm2)" if area.mm2 else "")
+            for name, area in self.areas.items()
+        ]
+        return f"Segmentation({width}x{height}, {', '.join(areas)})"
+
     @property
     def hand(self) -> NDArray[np.bool_]:
         """(H, W) bool: hand pixels."""

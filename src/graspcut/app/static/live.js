@@ -3,9 +3,10 @@
 // sends no more than two frames ahead of that, so a page that is slow, hidden or stopped costs it nothing.
 
 const HEADER_START = 8;
-const GREY = 0.45; // how much of the depth's own colour is left under a label
+const GREY = 0.35; // how much of the depth's own colour is left under a label
 const LABEL_COLOURS = [null, [244, 146, 66], [38, 166, 190]];
-const NO_DATA = 0xff000000;
+const RANGE_EVERY_MS = 250;
+const NO_DATA = 0xff000000, OUTLINE = 0xfff0ffff;
 
 const element = (id) => document.getElementById(id);
 const canvas = element("picture");
@@ -88,7 +89,7 @@ function parse(buffer) {
   };
 }
 
-let image = null, pixels = null, isDrawing = false;
+let image = null, pixels = null, isDrawing = false, rangeFoundAt = -Infinity;
 
 function draw() {
   const frame = live.newest ?? live.drawn;
@@ -99,11 +100,25 @@ function draw() {
     image = context.createImageData(frame.width, frame.height);
     pixels = new Uint32Array(image.data.buffer);
   }
-  if (live.isAuto && (live.shown % 15 === 0 || !live.drawn)) findRange(frame);
+  if (live.newest && live.isAuto && performance.now() - rangeFoundAt > RANGE_EVERY_MS) {
+    rangeFoundAt = performance.now();
+    findRange(frame);
+  }
   fillTable(frame.unitMm);
   const { depth, label } = frame;
   for (let index = 0; index < pixels.length; index++) pixels[index] = table[(label[index] << 16) | depth[index]];
+  if (live.hasLabels) outline(label, frame.width);
   context.putImageData(image, 0, 0);
+}
+
+// A light line inside hand and object, so that they stand out from any colour of the depth behind.
+function outline(label, width) {
+  for (let index = width; index < label.length - width; index++) {
+    const own = label[index];
+    if (own && (own !== label[index - 1] || own !== label[index + 1] || own !== label[index - width] || own !== label[index + width])) {
+      pixels[index] = OUTLINE;
+    }
+  }
 }
 
 // After the frame callback the browser paints; a message to ourselves comes when that is done.

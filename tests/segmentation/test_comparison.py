@@ -12,16 +12,8 @@ import torch
 
 from graspcut.frames.dataset import open_dataset
 from graspcut.segmentation import comparison
-from graspcut.segmentation.comparison import (
-    ABLATIONS,
-    ROWS,
-    TABLE_2,
-    TABLE_3,
-    ComparisonConfig,
-    network_config,
-    run_comparison,
-    task_config,
-)
+from graspcut.segmentation.comparison import ComparisonConfig, network_config, run_comparison, task_config
+from graspcut.segmentation.comparison_rows import ABLATIONS, ROWS, TABLE_2, TABLE_3
 from graspcut.segmentation.comparison_tables import attention_maps, heat, write_figures, write_tables
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention import DenseAttentionSeg
@@ -115,7 +107,7 @@ def test_every_row_builds_and_has_a_recipe() -> None:
             build_model(network_config(row, TINY))
         config = task_config(row, TINY)
         assert (config.contour_steps > 0) == (row.start is not None)
-    assert task_config(ROWS["contour-logits"], TINY).contour_on == "logits"
+    assert task_config(ROWS["contour-logits-0.05"], TINY).contour_on == "logits"
 
 
 def test_wrong_settings_say_what_is_expected() -> None:

@@ -92,6 +92,25 @@ def test_every_parameter_gets_a_finite_gradient(name: str, size: tuple[int, int]
         assert parameter.grad.any() or "pool" in parameter_name, parameter_name
 
 
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_fewer_levels_are_the_coarsest_ones(levels: int) -> None:
+    model = network("DenseAttentionSeg", levels=levels).train()
+    assert isinstance(model, DenseAttentionSeg) and len(model.squeeze) == levels
+    depth, focal, labels = frames(2, 61, 83)
+    weighted_cross_entropy(model(depth, focal), labels).backward()  # type: ignore[no-untyped-call]
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    whole = network("DenseAttentionSeg")
+    names = {name for name, _ in model.named_parameters()}
+    assert names < {name for name, _ in whole.named_parameters()}
+    assert count_parameters(model) < count_parameters(whole)
+    assert model_config(model)["arguments"]["levels"] == levels
+    with torch.device("meta"):
+        assert network("DenseAttentionSeg", levels=levels)(torch.empty(2, 1, 241, 317), torch.empty(2)).shape[2:] == (
+            241,
+            317,
+        )
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_batch_of_one_equals_batch_of_three(name: str) -> None:
     model = network(name).eval()
@@ -296,6 +315,8 @@ def test_wrong_configurations_say_what_is_expected() -> None:
         build_model({"class": "DenseAttentionSmall", "arguments": {"k": 3}})
     with pytest.raises(ValueError, match="gate, mul, concat, none"):
         DenseAttentionSmallConfig(attention="add")
+    with pytest.raises(ValueError, match="levels is 7, expected 2 to 6"):
+        DenseAttentionSegConfig(levels=7)
     with pytest.raises(ValueError, match="5, 5 and 5 or 6"):
         DenseAttentionSmallConfig(decoder_widths=(8, 8))
     with pytest.raises(ValueError, match="at least 1"):

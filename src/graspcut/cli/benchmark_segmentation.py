@@ -10,7 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.frames.dataset import open_dataset
-from graspcut.segmentation.comparison import ABLATIONS, ComparisonConfig, run_comparison
+from graspcut.segmentation.comparison import ComparisonConfig, run_comparison
+from graspcut.segmentation.comparison_rows import ABLATIONS
 from graspcut.segmentation.comparison_tables import write_figures, write_tables
 
 _DEFAULT = ComparisonConfig()
@@ -28,7 +29,8 @@ def segmentation(
     Args:
         out: Folder of frames, run folders and results; the same command continues there.
         docs: Folder for table2.md, table3.md and the figures; by default OUT/docs.
-        ablations: Also train the ablations: forms of attention, k, and the contour loss in several forms.
+        ablations: Also train the ablations: forms of attention, number of levels n, k, and the contour loss on
+            probabilities and logits with several beta.
         config: The recipe and the budget.
     """
     if ablations:

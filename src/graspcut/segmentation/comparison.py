@@ -1,12 +1,15 @@
 """Table 2 and Table 3 of the DenseAttentionSeg paper and its ablations: every network under one recipe and budget.
 
 Every row is trained on the same stored frames in the same order, for equally many images, with the same loss; scored
-on the same frames, whose objects are of kinds never trained on. A row that goes on from another one (the contour loss,
-which the paper adds after convergence) is trained for `contour_images` more. One row at a time, each in a run folder
-that can be continued; a finished row is a small JSON file and is not repeated, so that a comparison can run for days.
+on the same frames: fresh ones with objects of the kinds trained on, as in the paper, and others with kinds never
+trained on. A row that goes on from another one (the contour loss, which the paper adds after convergence) is trained
+for `contour_images` more. One row at a time, each in a run folder that can be continued; a finished row is a small JSON
+file and is not repeated, so that a comparison can run for days.
 
-Small machines shrink the problem, not the seeds: windows of 160x120 around hands, and a quarter of the channels
-(`slim`). What the tables then say holds for such networks.
+Small machines shrink the problem, not the seeds: windows of 160x120 around hands, a quarter of the channels, and FCN
+without its border of 100 pixels (`slim`). What the tables then say holds for such networks. The windows are cut out of
+frames of 640x480, not of small ones (`zoom`): FCN-32s has one score for 32x32 pixels, and where hands are small even
+the best scores on that grid come to little (docs/comparison.md).
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,9 +31,10 @@ from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.json_files import read_json, write_json_atomically
 from graspcut.nn.counting import count_parameters, count_work
 from graspcut.runtime.model_folder import fill_network, load_model_folder
+from graspcut.segmentation.comparison_rows import ROWS, SLIM, TABLE_2, TABLE_3, Row
 from graspcut.segmentation.data import segmentation_target
-from graspcut.segmentation.evaluation import Evaluation
-from graspcut.segmentation.models import MODEL_NAMES, build_model
+from graspcut.segmentation.evaluation import Evaluation, EvaluationReport
+from graspcut.segmentation.models import MODEL_NAMES, DenseAttentionSegConfig, build_model
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.dataset import generate_dataset
@@ -40,100 +44,11 @@ from graspcut.train.sources import FolderSamples
 from graspcut.train.streams import TrainingData, View
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
-TRAINING_SEED, TEST_SEED = 61_000, 62_000
+TRAINING_SEED, TEST_SEED, UNSEEN_SEED = 61_000, 62_000, 63_000
 _TIMED_CALLS = 9
 _RUN_SETTINGS = "comparison.json"
 
 Say = Callable[[str], None]
-
-# A quarter of the channels, or about that.
-SLIM: dict[str, dict[str, Any]] = {
-    "DenseAttentionSeg": {"trunk_width": 16, "squeeze_width": 16, "decoder_widths": (64, 64, 64, 32, 16, 8)},
-    "DeepLabV3Plus": {"trunk_width": 16, "low_level_width": 12, "decoder_width": 64},
-    "FCN": {"trunk_width": 16, "hidden_width": 512},
-    "LargeKernelMatters": {"trunk_width": 16, "score_width": 12},
-    "RefineNet": {"trunk_width": 16, "width": 64},
-    "DenseAttentionSmall": {},
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table.
-
-    Attributes:
-        name: of its run folders.
-        title: in the tables.
-        network: a name of `graspcut.segmentation.models.MODEL_NAMES`.
-        arguments: of the network, other than the defaults.
-        contour: fields of `TaskConfig` about the contour loss; empty trains with cross entropy alone.
-        start: name of the row that it goes on from.
-        published: the paper's mean IOU, pixel accuracy, mean accuracy, mean IU and f.w. IU in percent and milliseconds.
-    """
-
-    name: str
-    title: str
-    network: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    contour: dict[str, Any] = field(default_factory=dict)
-    start: str | None = None
-    published: tuple[float, ...] = ()
-
-
-PAPER_CONTOUR = {"contour_weight": 0.005, "contour_normalisation": "pixels"}
-
-TABLE_2 = (
-    Row("fcn-32s", "FCN-32s", "fcn-32s", published=(87.60, 99.28, 94.12, 91.69, 98.60, 35.4)),
-    Row("fcn-16s", "FCN-16s", "fcn-16s", published=(87.59, 99.39, 94.48, 91.67, 98.83, 35.6)),
-    Row("fcn-8s", "FCN-8s", "fcn-8s", published=(91.58, 99.62, 96.32, 94.38, 99.26, 33.5)),
-    Row(
-        "large-kernel-matters",
-        "Large Kernel Matters (k = 9)",
-        "large-kernel-matters",
-        published=(92.55, 99.69, 96.95, 95.10, 99.40, 49.5),
-    ),
-    Row("refinenet", "RefineNet", "refinenet", published=(92.53, 99.64, 96.74, 94.98, 99.30, 61.9)),
-    Row("deeplabv3plus", "DeepLabv3+", "deeplabv3plus", published=(92.76, 99.64, 96.99, 95.16, 99.31, 47.8)),
-    Row(
-        "dense-attention-seg",
-        "DenseAttentionSeg",
-        "dense-attention-seg",
-        published=(93.65, 99.74, 97.48, 95.77, 99.50, 53.7),
-    ),
-    Row(
-        "dense-attention-seg-contour",
-        "DenseAttentionSeg + contour loss",
-        "dense-attention-seg",
-        contour=PAPER_CONTOUR,
-        start="dense-attention-seg",
-        published=(93.94, 99.75, 97.67, 95.99, 99.51, 53.7),
-    ),
-)
-TABLE_3 = (
-    Row(
-        "no-attention",
-        "DenseAttentionSeg without attention",
-        "dense-attention-seg",
-        {"attention": "none"},
-        published=(92.81, float("nan"), float("nan"), float("nan"), float("nan"), 51.1),
-    ),
-)
-
-
-def _further(name: str, title: str, **contour: Any) -> Row:
-    return Row(f"contour-{name}", title, "dense-attention-seg", {}, contour, "dense-attention-seg")
-
-
-ABLATIONS = (
-    Row("attention-mul", "attention as the literal product", "dense-attention-seg", {"attention": "mul"}),
-    Row("attention-concat", "attention joined to the skip", "dense-attention-seg", {"attention": "concat"}),
-    Row("squeeze-half", "half of k", "dense-attention-seg", {"squeeze_width": 8}),
-    _further("none", "as long, without contour loss", contour_weight=0.0),
-    _further("strong", "contour loss, beta 0.5", contour_weight=0.5, contour_normalisation="pixels"),
-    _further("per-pixel", "contour loss per contour pixel", contour_weight=0.05, contour_normalisation="contour"),
-    _further("logits", "contour loss on logits", contour_weight=0.005, contour_on="logits"),
-)
-ROWS = {row.name: row for row in (*TABLE_2, *TABLE_3, *ABLATIONS)}
 
 
 @dataclass(frozen=True)
@@ -148,10 +63,13 @@ class ComparisonConfig:
         frames: different frames to render and store; not used with data.
         test_frames: frames to render for scoring.
         width, height: of the frames in pixels.
-        slim: a quarter of the channels.
+        zoom: rendered frames are windows around hands, out of frames this many times as wide and high; 1 renders whole
+            frames.
+        slim: a quarter of the channels, and FCN without its border of 100 pixels.
         data, test_data: dataset folders instead of rendered frames.
         batch_size: images in a batch.
         learning_rate: highest one.
+        precision: arithmetic of the training; bf16-mixed is twice as fast where the processor has it.
         workers: processes that prepare batches.
         threads: of the network.
     """
@@ -164,11 +82,13 @@ class ComparisonConfig:
     test_frames: int = 500
     width: int = 160
     height: int = 120
+    zoom: int = 4
     slim: bool = True
     data: Path | None = None
     test_data: Path | None = None
     batch_size: int = 16
     learning_rate: float = 2e-3
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     workers: int = 1
     threads: int | None = None
 
@@ -178,6 +98,8 @@ class ComparisonConfig:
             raise ValueError(f"unknown rows {', '.join(unknown)}, choose of {', '.join(ROWS)}")
         if (self.data is None) != (self.test_data is None):
             raise ValueError("data and test_data belong together: give both, or none for rendered frames")
+        if self.zoom < 1:
+            raise ValueError(f"zoom is {self.zoom}, expected 1 or more")
 
 
 def run_comparison(out: Path, config: ComparisonConfig, say: Say = print) -> list[dict[str, Any]]:
@@ -196,14 +118,14 @@ def run_comparison(out: Path, config: ComparisonConfig, say: Say = print) -> lis
     """
     make_output_folder(out)
     _claim(out, config)
-    training, tests = _frames(out, config, say)
+    training, tests, unseen = _frames(out, config, say)
     done: list[dict[str, Any]] = []
     for seed in config.seeds:
         for name in _in_order(config.rows):
             path = out / "results" / f"{name}-{seed}.json"
             if not path.exists():
                 say(f"{ROWS[name].title}, seed {seed}")
-                result = _run_row(out, ROWS[name], seed, config, training, tests)
+                result = _run_row(out, ROWS[name], seed, config, training, tests, unseen)
                 if result is None:
                     say("stopped; the same command continues")
                     return done
@@ -244,22 +166,26 @@ def _claim(out: Path, config: ComparisonConfig) -> None:
         )
 
 
-def _frames(out: Path, config: ComparisonConfig, say: Say) -> tuple[DatasetReader, DatasetReader]:
-    """Frames to train and to test on, rendered once."""
+def _frames(out: Path, config: ComparisonConfig, say: Say) -> tuple[DatasetReader, DatasetReader, DatasetReader | None]:
+    """Frames to train on, to test on, and to test on with kinds of objects never trained on; rendered once."""
     if config.data is not None and config.test_data is not None:
-        return open_dataset(config.data), open_dataset(config.test_data)
-    camera = {"width": 2 * config.width, "height": 2 * config.height, "window": (config.width, config.height)}
-    for name, seed, count, held_out in (
+        return open_dataset(config.data), open_dataset(config.test_data), None
+    camera: dict[str, Any] = {"width": config.zoom * config.width, "height": config.zoom * config.height}
+    if config.zoom > 1:
+        camera["window"] = (config.width, config.height)
+    opened = []
+    for name, seed, count, is_unseen in (
         ("training", TRAINING_SEED, config.frames, False),
-        ("test", TEST_SEED, config.test_frames, True),
+        ("test", TEST_SEED, config.test_frames, False),
+        ("unseen", UNSEEN_SEED, config.test_frames, True),
     ):
         folder = out / "frames" / name
         if not (folder / "dataset.json").exists():
-            say(f"rendering {count} frames for {name}")
-            # Windows around hands: at this size whole frames hardly show an object.
-            synth = SynthConfig(**camera, profile="v1", colour=False, held_out_kinds=held_out)  # type: ignore[arg-type]
+            say(f"rendering {count} frames ({name})")
+            synth = SynthConfig(**camera, profile="v1", colour=False, held_out_kinds=is_unseen)
             generate_dataset(synth, seed=seed, count=count, out=folder, workers=max(1, config.workers))
-    return open_dataset(out / "frames" / "training"), open_dataset(out / "frames" / "test")
+        opened.append(open_dataset(folder))
+    return opened[0], opened[1], opened[2]
 
 
 def network_config(row: Row, config: ComparisonConfig) -> dict[str, Any]:
@@ -267,10 +193,11 @@ def network_config(row: Row, config: ComparisonConfig) -> dict[str, Any]:
     named = MODEL_NAMES[row.network]
     slim = SLIM[named["class"]] if config.slim else {}
     # Frames are taken as they are: all have one scale.
-    return {
-        "class": named["class"],
-        "arguments": {**named["arguments"], **slim, "working_focal_px": None, **row.arguments},
-    }
+    arguments = {**named["arguments"], **slim, "working_focal_px": None, **row.arguments}
+    factor = row.arguments.get("squeeze_width")
+    if factor is not None:
+        arguments["squeeze_width"] = round(factor * slim.get("squeeze_width", DenseAttentionSegConfig.squeeze_width))
+    return {"class": named["class"], "arguments": arguments}
 
 
 def task_config(row: Row, config: ComparisonConfig) -> TaskConfig:
@@ -291,10 +218,23 @@ def model_folder(out: Path, name: str, seed: int) -> Path:
 
 
 def _run_row(
-    out: Path, row: Row, seed: int, config: ComparisonConfig, training: DatasetReader, tests: DatasetReader
+    out: Path,
+    row: Row,
+    seed: int,
+    config: ComparisonConfig,
+    training: DatasetReader,
+    tests: DatasetReader,
+    unseen: DatasetReader | None,
 ) -> dict[str, Any] | None:
     folder = model_folder(out, row.name, seed).parent
-    run = RunConfig(folder, seed=seed, threads=config.threads, validate_every_steps=0, checkpoint_every_minutes=5.0)
+    run = RunConfig(
+        folder,
+        seed=seed,
+        precision=config.precision,
+        threads=config.threads,
+        validate_every_steps=0,
+        checkpoint_every_minutes=5.0,
+    )
     prepare_run(run)
     configuration = network_config(row, config)
     network = build_model(configuration)
@@ -311,17 +251,30 @@ def _run_row(
     result = run_training(task, TrainingData([view], seed=seed, workers=config.workers), run)
     if result.model_folder is None:
         return None
-    return {"row": row.name, "seed": seed, **scores_of(result.model_folder, configuration, tests)}
+    scores = scores_of(result.model_folder, configuration, tests)
+    if unseen is not None:
+        scores["mean_iou_unseen"] = _without_nan(_report(result.model_folder, unseen).overall.mean_iou)
+    return {"row": row.name, "seed": seed, **scores}
 
 
-def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader) -> dict[str, Any]:
-    """Table 2's columns, boundary score, parameters, MACs and latency of a trained row."""
+def _report(folder: Path, tests: DatasetReader) -> EvaluationReport:
+    """What the model says about frames, against the truth."""
     segmenter = Segmenter.load(folder, device="cpu", backend="pytorch")
     evaluation = Evaluation()
     for index in range(len(tests)):
         depth, labels = tests.read_depth_and_labels(index)
         evaluation.add(labels, segmenter(depth, tests.camera(index)).labels)
-    report = evaluation.report(folder.parent.name)
+    return evaluation.report(folder.parent.name)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN, which is the score of a class that is nowhere."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader) -> dict[str, Any]:
+    """Table 2's columns, boundary score, parameters, MACs and latency of a trained row."""
+    report = _report(folder, tests)
     height, width = tests.read_depth_and_labels(0)[0].shape
     network = build_model(configuration).eval()
     frame = torch.full((1, 1, height, width), 500.0), torch.full((1,), 240.0)
@@ -340,8 +293,7 @@ def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader)
         "macs": count_work(network, *frame).macs,
         "milliseconds": median_ms(network, *frame),
     }
-    # JSON has no NaN, which is the score of a class that is nowhere.
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in scores.items()}
+    return {name: _without_nan(value) for name, value in scores.items()}
 
 
 def median_ms(network: nn.Module, *inputs: torch.Tensor) -> float:

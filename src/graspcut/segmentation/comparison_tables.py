@@ -22,15 +22,8 @@ from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader
 from graspcut.labels import UNKNOWN
 from graspcut.runtime.model_folder import fill_network, load_model_config, load_model_folder
-from graspcut.segmentation.comparison import (
-    ABLATIONS,
-    ROWS,
-    TABLE_2,
-    TABLE_3,
-    ComparisonConfig,
-    Row,
-    model_folder,
-)
+from graspcut.segmentation.comparison import ComparisonConfig, model_folder
+from graspcut.segmentation.comparison_rows import ABLATIONS, ROWS, TABLE_2, TABLE_3, Row
 from graspcut.segmentation.losses import contour_map
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention import DenseAttentionSeg
@@ -43,8 +36,14 @@ _SCORES = (
     ("mean_iu", "mean IU"),
     ("frequency_weighted_iu", "f.w. IU"),
 )
-_OWN = (("hand_iou", "hand"), ("object_iou", "object"), ("boundary_f1", "boundary F1"))
+_OWN = (
+    ("hand_iou", "hand"),
+    ("object_iou", "object"),
+    ("boundary_f1", "boundary F1"),
+    ("mean_iou_unseen", "mean IOU, kinds of objects never seen"),
+)
 _COSTS = (("parameters", "{:,.0f}", 1.0), ("macs", "{:.3f}", 1e-9), ("milliseconds", "{:.1f}", 1.0))
+_VARIANTS = ("contour-", "attention-", "squeeze-", "levels-")
 _DAS, _DAS_CONTOUR = "dense-attention-seg", "dense-attention-seg-contour"
 
 
@@ -86,14 +85,18 @@ def write_tables(folder: Path, results: Sequence[dict[str, Any]], config: Compar
 
 
 def _recipe(config: ComparisonConfig, command: str) -> list[str]:
-    frames = str(config.data) if config.data is not None else f"{config.frames:,} rendered windows around hands"
-    widths = "A quarter of the channels" if config.slim else "Published widths"
+    rendered = f"{config.frames:,} rendered windows around hands out of frames of "
+    rendered += f"{config.zoom * config.width}x{config.zoom * config.height}"
+    frames = str(config.data) if config.data is not None else rendered
+    widths = "A quarter of the channels, FCN without its border of 100 pixels" if config.slim else "Published widths"
     return [
         f"    {command}",
         "",
         f"{widths}, {config.width}x{config.height}, {frames}, {config.images:,} images for each network in batches of "
-        f"{config.batch_size}, seeds {', '.join(map(str, config.seeds))}; scored on {config.test_frames} frames with "
-        "kinds of objects never trained on. Percent; mean over seeds, (smallest .. largest) where there are several. "
+        f"{config.batch_size} ({config.contour_images:,} more with the contour loss), seeds "
+        f"{', '.join(map(str, config.seeds))}; scored on {config.test_frames} frames with objects of the kinds "
+        "trained on, as in the paper, and on as many with kinds never trained on. Percent; mean over seeds, (smallest "
+        ".. largest) where there are several. A row without numbers is not trained yet. "
         "Published: the paper's numbers on its own data, with the published widths at 640x480 on a Titan Xp; only the "
         "order of the rows can be compared.",
         "",
@@ -101,7 +104,8 @@ def _recipe(config: ComparisonConfig, command: str) -> list[str]:
 
 
 def _of(results: Sequence[dict[str, Any]], row: Row, score: str) -> list[float]:
-    return [float(entry[score]) for entry in results if entry["row"] == row.name and entry[score] is not None]
+    found = [entry.get(score) for entry in results if entry["row"] == row.name]
+    return [float(value) for value in found if value is not None]
 
 
 def _mean_and_range(values: Sequence[float]) -> str:
@@ -135,7 +139,8 @@ def _against_paper(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> li
 
 
 def _ablations(results: Sequence[dict[str, Any]]) -> list[str]:
-    lines = ["| variant | mean IOU | hand | object | boundary F1 | mean IOU, difference |", "|---|---|---|---|---|---|"]
+    titles = ["variant", "mean IOU", *(title for _, title in _OWN), "mean IOU, difference"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     base = {entry["seed"]: entry["mean_iou"] for entry in results if entry["row"] == _DAS}
     for row in (ROWS[_DAS], *TABLE_3, ROWS[_DAS_CONTOUR], *ABLATIONS):
         cells = [_mean_and_range(_of(results, row, score)) for score in ("mean_iou", *(name for name, _ in _OWN))]
@@ -187,7 +192,7 @@ def _worth_showing(tests: DatasetReader, count: int = 4) -> list[int]:
 
 
 def _qualitative(trained: dict[str, Path], tests: DatasetReader, frames: Sequence[int]) -> NDArray[np.uint8]:
-    shown = [name for name in ROWS if name in trained and not name.startswith(("contour-", "attention-", "squeeze-"))]
+    shown = [name for name in ROWS if name in trained and not name.startswith(_VARIANTS)]
     segmenters = {name: Segmenter.load(trained[name], device="cpu", backend="pytorch") for name in shown}
     images, titles = [], []
     for index in frames:

@@ -49,21 +49,25 @@ class DenseAttention(nn.Module):
         form: one of `ATTENTION_FORMS`.
         recursive: resize the running product instead of every level.
         antialias: low-pass before reducing (the paper does not say; off).
+        levels: n, how many levels there are; 6 in the paper.
     """
 
-    def __init__(self, form: str = "gate", *, recursive: bool = False, antialias: bool = False) -> None:
+    def __init__(
+        self, form: str = "gate", *, recursive: bool = False, antialias: bool = False, levels: int = LEVELS
+    ) -> None:
         super().__init__()
         if form not in ATTENTION_FORMS:
             raise ValueError(f"unknown attention {form!r}, expected one of {', '.join(ATTENTION_FORMS)}")
         self.form = form
+        self.levels = levels
         self.recursive = recursive
         self.antialias = antialias
 
     def skip_widths(self, squeeze_width: int) -> tuple[int, ...]:
-        """Channels of the six guided skips, finest level first."""
+        """Channels of the guided skips, finest level first."""
         if self.form != "concat":
-            return (squeeze_width,) * LEVELS
-        return (2 * squeeze_width, *(3 * squeeze_width,) * (LEVELS - 2), 2 * squeeze_width)
+            return (squeeze_width,) * self.levels
+        return (2 * squeeze_width, *(3 * squeeze_width,) * (self.levels - 2), 2 * squeeze_width)
 
     def products(self, gates: Sequence[Tensor]) -> tuple[list[Tensor | None], list[Tensor | None]]:
         """Fine and coarse attention of every level; None stands for an empty product.
@@ -98,10 +102,10 @@ class DenseAttention(nn.Module):
         """Guide the skips.
 
         Args:
-            squeezed: SqueezeNet outputs q_1 .. q_6, finest first, each (B, k, H_i, W_i).
+            squeezed: SqueezeNet outputs q_1 .. q_n, finest first, each (B, k, H_i, W_i).
 
         Returns:
-            six skips, (B, k, H_i, W_i), or more channels with "concat".
+            n skips, (B, k, H_i, W_i), or more channels with "concat".
         """
         skips = [functional.relu(level) for level in squeezed]
         if self.form == "none":

@@ -18,7 +18,7 @@ STRIDES = (1, 1, 2, 2, 2, 2)
 
 
 class AttentionDecoder(nn.Module):
-    """Six skips, finest first -> logits at the input's size.
+    """Up to six skips, finest first -> logits at the input's size. Where there are fewer, the finest are missing.
 
     With six widths the last deconvolution is followed by batch norm, ReLU and the 1x1 convolution, as in the paper.
     With five widths it has no activation, so that the 1x1 convolution behind it is part of it: one linear layer to the
@@ -26,16 +26,16 @@ class AttentionDecoder(nn.Module):
     small network.
 
     Args:
-        skip_widths: channels of the six skips, finest first.
+        skip_widths: channels of the two to six skips, finest first.
         widths: output channels of the six (or of the first five) deconvolutions, coarsest first.
         classes: output channels.
     """
 
     def __init__(self, skip_widths: Sequence[int], widths: Sequence[int], classes: int) -> None:
         super().__init__()
-        if len(skip_widths) != 6 or len(widths) not in (5, 6):
-            raise ValueError(f"got {len(skip_widths)} skips and {len(widths)} widths, expected 6 and 5 or 6")
-        coarse_first = list(reversed(skip_widths))
+        if not 2 <= len(skip_widths) <= 6 or len(widths) not in (5, 6):
+            raise ValueError(f"got {len(skip_widths)} skips and {len(widths)} widths, expected 2 to 6 and 5 or 6")
+        coarse_first = [*reversed(skip_widths), *(0,) * (6 - len(skip_widths))]
         inputs = [coarse_first[0], *(width + skip for width, skip in zip(widths[:5], coarse_first[1:], strict=True))]
         self.deconvolutions = nn.ModuleList(
             deconvolution(*parts) for parts in zip(inputs, widths, STRIDES, strict=False)
@@ -50,7 +50,7 @@ class AttentionDecoder(nn.Module):
         """Decode.
 
         Args:
-            skips: six tensors (B, skip_widths[i], H_i, W_i), finest first.
+            skips: tensors (B, skip_widths[i], H_i, W_i), finest first.
             size: (H, W) of the input frame.
 
         Returns:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from graspcut.nn.aspp import ASPP
 from graspcut.nn.depth_encoding import build_encoding
 from graspcut.nn.resnet import ResNetTrunk
-from graspcut.segmentation.models.attention import ATTENTION_FORMS, DenseAttention, SqueezeNet
+from graspcut.segmentation.models.attention import ATTENTION_FORMS, LEVELS, DenseAttention, SqueezeNet
 from graspcut.segmentation.models.decoder import AttentionDecoder
 
 
@@ -40,6 +40,7 @@ class DenseAttentionSegConfig:
         squeeze_width: k, the output channels of every SqueezeNet.
         decoder_widths: output channels of the six deconvolutions.
         attention: "gate", "mul", "concat" or "none".
+        levels: n, the levels that have a SqueezeNet, attention and a skip: the n coarsest of six; 6 in the paper.
         recursive_attention: False: resize every level on its own, as the text says; True: resize the running product.
         antialias: low-pass before attention maps are reduced.
         aspp_dropout: dropout after the ASPP projection.
@@ -56,6 +57,7 @@ class DenseAttentionSegConfig:
     squeeze_width: int = 64
     decoder_widths: tuple[int, ...] = (256, 256, 256, 128, 64, 32)
     attention: str = "gate"
+    levels: int = LEVELS
     recursive_attention: bool = False
     antialias: bool = False
     aspp_dropout: float = 0.1
@@ -66,6 +68,8 @@ class DenseAttentionSegConfig:
             raise ValueError(f"unknown attention {self.attention!r}, expected one of {', '.join(ATTENTION_FORMS)}")
         if self.input_std <= 0:
             raise ValueError(f"input_std is {self.input_std}, expected a positive number")
+        if not 2 <= self.levels <= LEVELS:
+            raise ValueError(f"levels is {self.levels}, expected 2 to {LEVELS}")
 
 
 class DenseAttentionSeg(nn.Module):
@@ -80,9 +84,13 @@ class DenseAttentionSeg(nn.Module):
         )
         self.aspp = ASPP(self.trunk.channels[-1], dropout=self.config.aspp_dropout)
         k = self.config.squeeze_width
-        self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in (*self.trunk.channels, 256))
+        chosen = (*self.trunk.channels, 256)[-self.config.levels :]
+        self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in chosen)
         self.attention = DenseAttention(
-            self.config.attention, recursive=self.config.recursive_attention, antialias=self.config.antialias
+            self.config.attention,
+            recursive=self.config.recursive_attention,
+            antialias=self.config.antialias,
+            levels=self.config.levels,
         )
         self.decoder = AttentionDecoder(self.attention.skip_widths(k), self.config.decoder_widths, self.config.classes)
 
@@ -99,6 +107,7 @@ class DenseAttentionSeg(nn.Module):
         encoded = (self.encoding(depth_mm, focal_px) - self.config.input_mean) / self.config.input_std
         levels = self.trunk(encoded)
         levels.append(self.aspp(levels[-1]))
-        squeezed = [squeeze(level) for squeeze, level in zip(self.squeeze, levels, strict=True)]
+        chosen = levels[-self.config.levels :]
+        squeezed = [squeeze(level) for squeeze, level in zip(self.squeeze, chosen, strict=True)]
         logits: Tensor = self.decoder(self.attention(squeezed), depth_mm.shape[-2:])
         return logits

@@ -57,7 +57,7 @@ def test_finished_rows_are_not_repeated(
 def test_a_stopped_row_ends_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(comparison, "_run_row", lambda *_: None)
-    monkeypatch.setattr(comparison, "_frames", lambda *_: (None, None))
+    monkeypatch.setattr(comparison, "_frames", lambda *_: (None, None, None))
     assert run_comparison(tmp_path, TINY, said.append) == []
     assert said[-1] == "stopped; the same command continues"
 

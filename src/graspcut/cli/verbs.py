@@ -228,6 +228,19 @@ VERBS = (
         "graspcut train segmentation --folder runs/second --config recipe.toml",
     ),
     Verb(
+        "fetch-weights",
+        "Train and measure",
+        "fetch_weights:fetch_weights",
+        "Say where public ImageNet weights lie; download them when told to.\n\n"
+        "Without --download nothing leaves this machine. A download shows how far it is, goes on after it was stopped, "
+        "is checked against the published checksum, and is there whole or not at all. Encoders take the file with "
+        "--pretrained.",
+        "graspcut fetch-weights\n"
+        "graspcut fetch-weights resnet50 --download --out weights\n"
+        "graspcut train segmentation --network dense-attention-seg --pretrained weights/resnet50-0676ba61.pth "
+        "--folder runs/large",
+    ),
+    Verb(
         "adapt",
         "Train and measure",
         "adapt:adapt",

@@ -1,7 +1,8 @@
 """Public ImageNet weights from a local file into a trunk.
 
-Nothing is downloaded, and pickles are read with `weights_only`. Names must be torchvision's; what does not fit is
-reported, and a wrong shape is an error except in the stem, which is converted to the trunk's input channels.
+Nothing is downloaded (`graspcut fetch-weights` says where they lie), and pickles are read with `weights_only`. Names
+are torchvision's, timm's, OpenMMLab's or Caffe's (`weight_layouts`); what does not fit is reported, and a wrong shape
+is an error except in the stem, which is converted to the trunk's input channels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Literal
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from graspcut.nn.weight_layouts import in_our_names
 
 StemConversion = Literal["sum", "zero_extra"]
 
@@ -77,7 +80,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no weights at {path}: download them yourself and pass the file; nothing is downloaded here"
+            f"no weights at {path}: nothing is downloaded by itself; graspcut fetch-weights says where public ones lie"
         )
     if path.suffix == ".safetensors":
         return load_file(path)
@@ -94,7 +97,7 @@ def load_pretrained(
     path: str | Path,
     *,
     stem: str = "conv1.weight",
-    head_prefixes: tuple[str, ...] = ("fc.",),
+    head_prefixes: tuple[str, ...] = ("fc.", "head."),
     conversion: StemConversion | None = None,
 ) -> LoadReport:
     """Load weights by name into a trunk.
@@ -113,7 +116,8 @@ def load_pretrained(
         ValueError: a shape differs outside the stem, or nothing in the file has a place in the trunk.
         FileNotFoundError: no such file.
     """
-    tensors = read_weights(path)
+    stored = read_weights(path)
+    tensors = in_our_names(stored)
     own = trunk.state_dict()
     converted = False
     if stem in tensors and stem in own and tensors[stem].shape != own[stem].shape:
@@ -121,7 +125,7 @@ def load_pretrained(
         converted = True
     fitting = {name: tensor for name, tensor in tensors.items() if name in own}
     if not fitting:
-        raise ValueError(f"{path} has no name in common with the trunk; it begins with {', '.join(list(tensors)[:3])}")
+        raise ValueError(f"{path} has no name in common with the trunk; it begins with {', '.join(list(stored)[:3])}")
     wrong = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}"
         for name, tensor in fitting.items()

@@ -236,9 +236,7 @@ VERBS = (
         "is checked against the published checksum, and is there whole or not at all. Encoders take the file with "
         "--pretrained.",
         "graspcut fetch-weights\n"
-        "graspcut fetch-weights resnet50 --download --out weights\n"
-        "graspcut train segmentation --network dense-attention-seg --pretrained weights/resnet50-0676ba61.pth "
-        "--folder runs/large",
+        "graspcut fetch-weights resnet50 --download --out weights",
     ),
     Verb(
         "adapt",

@@ -235,8 +235,7 @@ VERBS = (
         "Without --download nothing leaves this machine. A download shows how far it is, goes on after it was stopped, "
         "is checked against the published checksum, and is there whole or not at all. Encoders take the file with "
         "--pretrained.",
-        "graspcut fetch-weights\n"
-        "graspcut fetch-weights resnet50 --download --out weights",
+        "graspcut fetch-weights\ngraspcut fetch-weights resnet50 --download --out weights",
     ),
     Verb(
         "adapt",

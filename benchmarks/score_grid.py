@@ -3,7 +3,8 @@
     python benchmarks/score_grid.py --save docs/results/score_grid.json
 
 True labels are averaged over squares of 32, 16 and 8 pixels, interpolated bilinearly as FCN-32s, FCN-16s and FCN-8s
-begin to do, and scored against themselves. Windows of 160x120 around hands, out of frames of 320x240, 480x360 and 640x480.
+begin to do, and scored against themselves. Windows of 160x120 around hands, out of frames of 320x240, 480x360 and
+640x480.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
     graspcut export dense-attention-small --out exported
     python only_onnxruntime.py exported/model.onnx depth.npy labels.npy
 
+ONNX Runtime sends usage data of its own unless the environment variable ORT_DISABLE_TELEMETRY is 1; graspcut sets it.
 The graph takes frames of any size: millimetres, 0 where there is no data.
 """
 

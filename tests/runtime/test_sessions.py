@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -455,3 +456,12 @@ subprocess.run([sys.executable, "-c", "pass"], check=True)
 """
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_onnx_runtime_is_opened_without_telemetry() -> None:
+    script = "import graspcut.runtime.onnx_session, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    for environment, expected in ((kept, "1"), (kept | {"ORT_DISABLE_TELEMETRY": "0"}, "0")):
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected

@@ -127,6 +127,8 @@ def quantized(onnx_bytes: bytes, calibration: Iterable[Inputs], description: Gra
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    import graspcut.runtime.onnx_engine  # noqa: F401  before ONNX Runtime: its telemetry off
+
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self, inputs: Iterator[Inputs], names: set[str]) -> None:
             self.inputs, self.names = inputs, names

@@ -99,7 +99,7 @@ def _torch() -> tuple[str, str]:
 
 def _onnxruntime() -> tuple[str, str]:
     try:
-        import onnxruntime
+        from graspcut.runtime.onnx_engine import onnxruntime
     except ImportError:
         return ("ONNX Runtime", "not installed")
     return ("ONNX Runtime", ", ".join(onnxruntime.get_available_providers()))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from graspcut.cores import usable_cores
 from graspcut.runtime.contract import METADATA_KEY, BackendError, GraphDescription, as_declared
+from graspcut.runtime.onnx_engine import onnxruntime
 
 _NAMES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

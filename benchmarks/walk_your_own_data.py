@@ -3,14 +3,15 @@
     python -m benchmarks.walk_your_own_data --work /tmp/walk --steps 30
 
 The bundled recording is rendered and has no colour, so a network proposes the labels. The reviewer is this program:
-in a real browser it accepts a frame (A) whose labels agree with the recording's true ones, and discards it (D)
-otherwise. Writes WORK/walk.md, docs/pictures/contact-sheet.png and docs/pictures/review-page.png. Started again it
-continues. Needs Debian's Chromium, playwright and the extras app and train.
+in a real browser it accepts a frame (A) whose labels agree with the recording's true ones; where they do not, it
+paints the true ones first. Writes WORK/walk.md, docs/pictures/contact-sheet.png and docs/pictures/review-page.png.
+Started again it continues. Needs Debian's Chromium, playwright and the extras app and train.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from benchmarks.review_page import Server
+from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
 from graspcut.frames.dataset import DatasetReader
@@ -30,12 +32,22 @@ PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 LEAST_IOU = 0.8
 SHOWN_WIDTH = 900
 _FRAME = "() => document.body.dataset.frame"
+_PAINT = """async ([name, labels]) => {
+    const answer = await fetch(`/api/frame/${name}/label`, {method: "PUT", body: new Uint8Array(labels)})
+    if (!answer.ok) throw new Error(await answer.text())
+}"""
+# Lightning draws its progress there, too.
+_PROGRESS = re.compile(r"^(Epoch|Validation|\s+val/|\s*$)")
+
+
+def true_labels(name: str) -> NDArray[np.uint8]:
+    """The labels that the renderer knows."""
+    return read_single_channel(demo_recording_folder() / "label" / f"{name}.png", what="label map")
 
 
 def agrees(mine: Path, name: str) -> bool:
     """Whether hand and object of a frame are those of the recording, on pixels that are labelled."""
-    labels = read_single_channel(mine / "label" / f"{name}.png", what="label map")
-    truth = read_single_channel(demo_recording_folder() / "label" / f"{name}.png", what="label map")
+    labels, truth = read_single_channel(mine / "label" / f"{name}.png", what="label map"), true_labels(name)
     known = labels != UNKNOWN
     for label in (HAND, OBJECT):
         ours, theirs = (labels == label) & known, (truth == label) & known
@@ -47,7 +59,7 @@ def agrees(mine: Path, name: str) -> bool:
 def review(mine: Path) -> str:
     """Gives a verdict on every frame by keyboard, and takes a picture of the first one; what was done."""
     server = Server(mine)
-    counts = {"a": 0, "d": 0}
+    corrected = 0
     try:
         with sync_playwright() as started:
             browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -56,22 +68,23 @@ def review(mine: Path) -> str:
             page.wait_for_function(_FRAME, timeout=60_000)
             page.wait_for_timeout(2000)
             page.screenshot(path=PICTURES / "review-page.png")
-            for _ in range(len(DatasetReader(mine))):
-                name = str(page.evaluate(_FRAME) or "")
-                if not name:
-                    break
-                key = "a" if agrees(mine, name) else "d"
-                counts[key] += 1
-                press(page, key, name)
+            count = len(DatasetReader(mine))
+            for _ in range(count):
+                name = str(page.evaluate(_FRAME))
+                if not agrees(mine, name):
+                    # What the brush sends when a stroke ends.
+                    page.evaluate(_PAINT, [name, true_labels(name).ravel().tolist()])
+                    corrected += 1
+                accept(page, name)
             browser.close()
     finally:
         server.kill()
-    return f"{counts['a']} accepted (A), {counts['d']} discarded (D)"
+    return f"{count} accepted, {corrected} of them corrected first"
 
 
-def press(page: Page, key: str, shown: str) -> None:
-    """Gives a verdict and waits for the next frame, or for the word that there is none."""
-    page.keyboard.press(key)
+def accept(page: Page, shown: str) -> None:
+    """Accepts a frame and waits for the next one, or for the word that there is none."""
+    page.keyboard.press("a")
     page.wait_for_function("name => document.body.dataset.frame !== name", arg=shown, timeout=60_000)
 
 
@@ -90,7 +103,7 @@ def main() -> None:
         command = [sys.executable, "-m", "graspcut.cli", *words]
         done = subprocess.run(command, cwd=options.work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         shown = done.stdout.replace(places["bundled-recording"], "bundled-recording")
-        tell(f"$ graspcut {arguments}", *shown.splitlines())
+        tell(f"$ graspcut {arguments}", *(line for line in shown.splitlines() if not _PROGRESS.match(line)))
         if done.returncode:
             raise SystemExit(f"exit code {done.returncode}")
 

@@ -15,7 +15,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra app is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from graspcut.frames.dataset import DatasetReader
+from graspcut.frames.dataset import DatasetReader, DatasetWriter
+from graspcut.frames.frame import Frame
+from graspcut.frames.labelled import LabelledFrame
 from graspcut.frames.verdicts import VerdictStore
 from graspcut.labels import BACKGROUND, HAND, OBJECT
 from tests.app.review_data import ServerProcess, write_annotated
@@ -179,3 +181,23 @@ def test_two_reviewers_see_different_frames(page: Page, browser: Browser, server
     second.wait_for_function("() => document.body.dataset.frame", timeout=20_000)
     assert second.evaluate("() => document.body.dataset.frame") != "000005"
     other.close()
+
+
+def test_depth_alone_has_no_empty_pane(browser: Browser, tmp_path: Path) -> None:
+    writer = DatasetWriter(tmp_path / "dark", depth_unit_mm=1.0, description={})
+    depth = np.full((48, 64), 500, np.float32)
+    writer.write(0, LabelledFrame(Frame(depth), np.ones((48, 64), np.uint8)))
+    writer.finish(1)
+    running = ServerProcess(tmp_path / "dark")
+    try:
+        page = browser.new_page(viewport={"width": 1000, "height": 600})
+        page.goto(running.address)
+        on_frame(page, "000000")
+        page.wait_for_function("() => document.getElementById('overlay').width > 400")
+        assert not page.is_visible("#colour") and page.is_visible("#depth")
+        page.keyboard.press("m")
+        page.wait_for_function("() => document.getElementById('overlay').width > 900")
+        assert not page.is_visible("#depth")
+        page.close()
+    finally:
+        running.kill()

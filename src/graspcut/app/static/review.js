@@ -170,6 +170,7 @@ function draw() {
   const frame = state.frame;
   if (!frame) return;
   const { width, height, depth, label } = frame;
+  element("panes").classList.toggle("no-colour", !frame.colour);
   const grey = buffer("depth", width, height), tint = buffer("overlay", width, height), back = buffer("colour", width, height);
   back.clearRect(0, 0, width, height);
   if (frame.colour) back.drawImage(frame.colour, 0, 0, width, height);

@@ -14,6 +14,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import SegmentationStream, Smoother, StreamConfig, StreamState
+from graspcut.segmentation.stream_filter import in_two_threads
 
 HEIGHT, WIDTH = 96, 128
 CAMERA = Camera.from_focal_length(WIDTH, HEIGHT, 240.0)
@@ -166,6 +167,18 @@ def test_frames_in_doubt_follow_in_a_stream_but_not_among_unrelated_pictures() -
     assert state.started_anew and not np.array_equal(alone.probabilities, result.probabilities)
     _, state = stream.step(FRAMES[5], unrelated)
     assert not state.started_anew and state.continuity > 0.3
+
+
+def test_rows_shared_by_two_threads_are_all_done_once() -> None:
+    done = np.zeros(100, int)
+
+    def loop(add: int, start: int, stop: int) -> int:
+        done[start:stop] += add
+        return stop - start
+
+    for _ in range(50):
+        assert sum(in_two_threads(100, loop, 2)) == 100
+    assert (done == 100).all()
 
 
 def test_another_size_starts_anew() -> None:

@@ -197,7 +197,9 @@ def in_two_threads(rows: int, loop: Callable[..., Any], *arguments: Any) -> list
     if cv2.getNumThreads() < 2 or rows < _ROWS_FOR_TWO:
         return [loop(*arguments, 0, rows)]
     lower = _second_thread().submit(loop, *arguments, rows // 2, rows)
-    return [loop(*arguments, 0, rows // 2), lower.result()]
+    upper = loop(*arguments, 0, rows // 2)
+    # On a busy machine the second thread may not have begun; then waiting for it costs more than it saves.
+    return [upper, loop(*arguments, rows // 2, rows) if lower.cancel() else lower.result()]
 
 
 def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: StreamState | None = None) -> Evidence:

@@ -74,7 +74,9 @@ def log_probabilities(
     """
     lowest = np.float32(np.log(floor))
     least = np.float32(floor)
-    for y in range(start, stop):
+    out = out[start:stop]
+    top += start
+    for y in range(out.shape[0]):
         row = (top + y) * step
         for x in range(out.shape[1]):
             column = (left + x) * step
@@ -118,36 +120,40 @@ def carry(
         flow changes at them in pixels per pixel.
     """
     height, width = depth.shape
-    columns = carried.shape[1]
+    own, carried, frames = own[start:stop], carried[start:stop], frames[start:stop]
+    rows, columns = carried.shape[0], carried.shape[1]
+    inside = depth[top + start : top + stop, left : left + columns]
     flow_rows, flow_columns = flow.shape[0], flow.shape[1]
     half = np.float32(np.log(0.5))
     one, zero = np.float32(1.0), np.float32(0.0)
     scale = np.float32(flow_step)
     foreground, agreeing, strain = 0, 0, 0.0
-    for y in range(start, stop):
+    for y in range(rows):
         for x in range(columns):
             frames[y, x] = zero
             carried[y, x, 0] = carried[y, x, 1] = carried[y, x, 2] = zero
-        fy = np.float32(y) / scale
+        fy = np.float32(start + y) / scale
         j = min(int(fy), flow_rows - 1)
         j1 = min(j + 1, flow_rows - 1)
         ty = fy - np.float32(j)
+        i, beyond = -1, 0  # counted: a division for each pixel would cost more than all else
         for x in range(columns):
+            if beyond == 0:
+                i = min(i + 1, flow_columns - 1)
+                beyond = flow_step
+            beyond -= 1
             own_background = own[y, x, 0]
             if own_background > possible_from:
                 # Was it background too? The nearest flow is good enough to ask.
-                k = min(x // flow_step, flow_columns - 1)
-                nx = min(max(left + x + int(scale * flow[j, k, 0]), 0), width - 1)
-                ny = min(max(top + y + int(scale * flow[j, k, 1]), 0), height - 1)
+                nx = min(max(left + x + int(scale * flow[j, i, 0]), 0), width - 1)
+                ny = min(max(top + start + y + int(scale * flow[j, i, 1]), 0), height - 1)
                 if before_posterior[ny, nx, 0] > possible_from:
                     continue
-            here = depth[top + y, left + x]
+            here = inside[y, x]
             if not here > zero:
                 continue
-            fx = np.float32(x) / scale
-            i = min(int(fx), flow_columns - 1)
             i1 = min(i + 1, flow_columns - 1)
-            tx = fx - np.float32(i)
+            tx = np.float32(x) / scale - np.float32(i)
             u = scale * (
                 (one - ty) * ((one - tx) * flow[j, i, 0] + tx * flow[j, i1, 0])
                 + ty * ((one - tx) * flow[j1, i, 0] + tx * flow[j1, i1, 0])
@@ -157,7 +163,7 @@ def carry(
                 + ty * ((one - tx) * flow[j1, i, 1] + tx * flow[j1, i1, 1])
             )
             px = np.float32(left + x) + u
-            py = np.float32(top + y) + v
+            py = np.float32(top + start + y) + v
             nx = min(max(int(px + np.float32(0.5)), 0), width - 1)
             ny = min(max(int(py + np.float32(0.5)), 0), height - 1)
             x0, y0 = int(np.floor(px)), int(np.floor(py))
@@ -207,8 +213,9 @@ def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.nd
         lowest: no class becomes impossible for ever.
         posterior: float32 (box height, box width, 3), written; may be a view.
     """
-    least = np.float32(lowest)
-    for y in range(start, stop):
+    least, one = np.float32(lowest), np.float32(1.0)
+    own, carried, posterior = own[start:stop], carried[start:stop], posterior[start:stop]
+    for y in range(own.shape[0]):
         for x in range(own.shape[1]):
             if carried[y, x, 0] == 0 and carried[y, x, 1] == 0 and carried[y, x, 2] == 0:
                 for label in range(3):
@@ -218,7 +225,14 @@ def add_up(own: np.ndarray, carried: np.ndarray, lowest: float, posterior: np.nd
             b = own[y, x, 1] + carried[y, x, 1]
             c = own[y, x, 2] + carried[y, x, 2]
             highest = max(a, max(b, c))
-            shift = highest + np.log(np.exp(a - highest) + np.exp(b - highest) + np.exp(c - highest))
+            # The largest one's exponential is 1.
+            if highest == a:
+                rest = np.exp(b - a) + np.exp(c - a)
+            elif highest == b:
+                rest = np.exp(a - b) + np.exp(c - b)
+            else:
+                rest = np.exp(a - c) + np.exp(b - c)
+            shift = highest + np.log(one + rest)
             posterior[y, x, 0] = max(a - shift, least)
             posterior[y, x, 1] = max(b - shift, least)
             posterior[y, x, 2] = max(c - shift, least)
@@ -234,7 +248,8 @@ def factors_of(extra: np.ndarray, factors: np.ndarray, says: np.ndarray, start: 
         says: bool (box height, box width), written: whether the evidence says anything.
     """
     one = np.float32(1.0)
-    for y in range(start, stop):
+    extra, factors, says = extra[start:stop], factors[start:stop], says[start:stop]
+    for y in range(extra.shape[0]):
         for x in range(extra.shape[1]):
             a, b, c = extra[y, x, 0], extra[y, x, 1], extra[y, x, 2]
             says[y, x] = a != b or b != c
@@ -242,9 +257,9 @@ def factors_of(extra: np.ndarray, factors: np.ndarray, says: np.ndarray, start: 
                 factors[y, x, 0] = factors[y, x, 1] = factors[y, x, 2] = one
                 continue
             highest = max(a, max(b, c))
-            factors[y, x, 0] = np.exp(a - highest)
-            factors[y, x, 1] = np.exp(b - highest)
-            factors[y, x, 2] = np.exp(c - highest)
+            factors[y, x, 0] = one if a == highest else np.exp(a - highest)
+            factors[y, x, 1] = one if b == highest else np.exp(b - highest)
+            factors[y, x, 2] = one if c == highest else np.exp(c - highest)
 
 
 @_compiled
@@ -286,9 +301,12 @@ def multiply(
                     if not here > zero:
                         continue
                     tx = np.float32(x - first_column) * share
+                    background = probabilities[0, y, x]
                     total = zero
                     a, b, c = zero, zero, zero
-                    for corner in range(4):
+                    if tx == zero and ty == zero:  # one of the stream's own pixels
+                        a, b, c, total = factors[j, i, 0], factors[j, i, 1], factors[j, i, 2], one
+                    for corner in range(4 if total == zero else 0):
                         weight = (tx if corner & 1 else one - tx) * (ty if corner >> 1 else one - ty)
                         if weight == zero:
                             continue
@@ -301,7 +319,6 @@ def multiply(
                             c += weight * factors[cj, ci, 2]
                     if total == zero or (a == total and b == total and c == total):
                         continue
-                    background = probabilities[0, y, x]
                     if background >= certain and a >= b and a >= c:
                         continue
                     a *= max(background, least)

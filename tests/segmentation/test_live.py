@@ -46,13 +46,13 @@ def test_a_screen_that_stops_slows_nobody() -> None:
         stuck.append(shown.live.number)
         time.sleep(0.5)
 
-    live = LiveSegmentation(Ticking(50, every_s=0.004), Nearest())
+    live = LiveSegmentation(Ticking(60, every_s=0.01), Nearest())
     live.add_screen(stops)
     live.add_screen(lambda shown: quick.append(shown.live.number))
     with live:
         assert live.wait(20)
-    assert len(quick) > 30 and len(stuck) <= 3
-    assert stuck[-1] == 50, "when it goes on, it goes on with the newest"
+    assert len(quick) > 0.8 * live.labelled.count and len(stuck) < 0.3 * len(quick)
+    assert stuck[-1] == 60, "when it goes on, it goes on with the newest"
 
 
 def test_an_error_ends_it_and_is_kept() -> None:

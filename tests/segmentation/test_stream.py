@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
+from graspcut.segmentation import stream_filter
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import SegmentationStream, Smoother, StreamConfig, StreamState
 from graspcut.segmentation.stream_filter import in_two_threads
@@ -238,3 +239,17 @@ def test_wrong_settings_say_what_is_expected() -> None:
         StreamConfig(trust=0.4, first_trust=0.8)
     with pytest.raises(ValueError, match="1 or more"):
         StreamConfig(future_frames=0)
+
+
+def test_warming_up_runs_every_compiled_loop_that_a_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def carried(*arguments: Any) -> Any:
+        found = original(*arguments)
+        seen.append(found.log_evidence is not None)
+        return found
+
+    original = stream_filter.carried_over
+    monkeypatch.setattr("graspcut.segmentation.stream.carried_over", carried)
+    SegmentationStream(lambda *_: pytest.fail("the network was asked")).warm_up()
+    assert seen == [False, True], "the second step takes something from the first"

@@ -85,6 +85,7 @@ def live(
         view = RerunView(viewer=rerun, file=rerun_file)
         running.add_screen(view.show)
         begin.set()
+    print(f"{name}: {segmenter.description}; getting ready", file=sys.stderr)
     with running:
         print(f"live: {listener.address} (Ctrl-C ends it)", flush=True)
         threading.Thread(target=_end_with, args=(running, listener), daemon=True).start()

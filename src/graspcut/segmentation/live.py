@@ -119,9 +119,11 @@ class LiveSegmentation:
         self._screens.append((Newest(), show))
 
     def start(self) -> None:
-        """Begins; a network that compiles for the size of the frames does so before the first."""
+        """Begins; what compiles does so before the first frame. That may take seconds, the first time."""
         if self.source.picture is not None:
             self._segmenter.warm_up(*self.source.picture)
+        if not self._independent:
+            self._segmenter.stream().warm_up()
         # The last thread in the row is started first.
         for place, show in self._screens:
             self._start("show", functools.partial(self._show, place, show))

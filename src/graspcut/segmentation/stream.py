@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.labels import BACKGROUND
-from graspcut.segmentation.result import Segmentation
+from graspcut.segmentation.result import Segmentation, labels_of
 from graspcut.segmentation.stream_filter import (
     Evidence,
     StreamConfig,
@@ -91,6 +91,17 @@ class SegmentationStream:
         return with_evidence(own, evidence, extra, self.sensitivity), following
 
     __call__ = step
+
+    def warm_up(self) -> None:
+        """Runs two steps on a made-up hand, so that the first real ones do not wait for loops to compile."""
+        depth = np.full((48, 64), 500.0, np.float32)
+        probabilities = np.full((3, *depth.shape), 0.1, np.float32)
+        probabilities[BACKGROUND], probabilities[1, 8:40, 16:48] = 0.8, 2.0
+        probabilities /= probabilities.sum(axis=0)
+        hand = Segmentation(labels_of(probabilities), probabilities, depth)
+        stream = SegmentationStream(lambda *_: hand, self.config)
+        _, state = stream.step(depth)
+        stream.step(depth, state)
 
     def smooth(self, frames: Iterable[Frame]) -> Iterator[Segmentation]:
         """Segments a recording with what the frames before and after each know; memory stays bounded.

@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from graspcut.annotate import folder as folder_module
+from graspcut.annotate import frame_work
+from graspcut.annotate.colour_rules import save_rules
 from graspcut.annotate.colour_samples import gather_colours
 from graspcut.annotate.continuation import continued_behind
 from graspcut.annotate.pipeline import Annotation, AnnotationConfig, annotate_frame
@@ -19,6 +21,7 @@ from graspcut.cli import main
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
+from graspcut.frames.recording import Recording
 from graspcut.labels import HAND, OBJECT, UNKNOWN
 from tests.annotate.recordings import DEPTH_CAMERA, frames, write_recording
 
@@ -190,3 +193,26 @@ def test_figures_against_neighbours_do_not_depend_on_the_blocks(
     monkeypatch.setattr(folder_module, "_FRAMES_A_BLOCK", 2)
     folder_module.write_quality(tmp_path / "mine")
     assert (tmp_path / "mine" / "quality.json").read_bytes() == whole
+
+
+def test_one_bad_frame_whatever_it_raises_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_recording(tmp_path / "recording", 5)
+    read = Recording.__getitem__
+
+    def strange(recording: Recording, index: int) -> object:
+        if index == 1:
+            raise IndexError("a list of a damaged file")
+        return read(recording, index)
+
+    def fails(frame: Frame, *arguments: object) -> object:
+        if frame.name == "000003":
+            raise ZeroDivisionError("a strange frame")
+        return annotate_frame(frame, *arguments)  # type: ignore[arg-type]
+
+    rules = tmp_path / "rules.json"
+    save_rules(rules, suggest_rules(gather_colours(frame for frame, _ in frames(5))).rules)
+    monkeypatch.setattr(Recording, "__getitem__", strange)
+    monkeypatch.setattr(frame_work, "annotate_frame", fails)
+    out = tmp_path / "mine"
+    assert annotate(tmp_path / "recording", "--out", out, "--rules", rules, "--workers", "1") == 1
+    assert DatasetReader(out).names == ["000000", "000002", "000004"]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from graspcut.annotate.colour_rules import ColourRules
-from graspcut.annotate.pipeline import AnnotationConfig, annotate_frame
+from graspcut.annotate.pipeline import Annotation, AnnotationConfig, annotate_frame
 from graspcut.annotate.quality import quality_of
 from graspcut.frames.camera import CameraLike, given_camera
 from graspcut.frames.dataset import DatasetWriter
 from graspcut.frames.errors import FrameError
+from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.frames.recording import Recording
 from graspcut.frames.sources import DatasetFrames, FoundFrame, find_frames
@@ -104,7 +105,7 @@ class FrameAnnotator:
         entry = self.found[index]
         try:
             frame = entry.load()
-            annotation = annotate_frame(frame, self.job.rules, self.job.config)
+            annotation = _annotated(frame, self.job)
             extra = {
                 "quality": quality_of(annotation).to_dict(),
                 "recording": entry.origin.resolve().name,
@@ -116,7 +117,7 @@ class FrameAnnotator:
                 encoded=ready_files(entry, self.job.depth_unit_mm),
                 extra=extra,
             )
-        except FrameError as error:
+        except ValueError as error:
             return {"index": index, "name": entry.name, "fault": str(error)}
         return {"index": index, "name": entry.name, "fault": None}
 
@@ -124,6 +125,16 @@ class FrameAnnotator:
         """Waits until all frames written so far are on the disk."""
         if self._writer is not None:
             self._writer.flush()
+
+
+def _annotated(frame: Frame, job: AnnotationJob) -> Annotation:
+    """The frame's labels; what a strange frame makes of numpy or OpenCV is a `FrameError`, too."""
+    try:
+        return annotate_frame(frame, job.rules, job.config)
+    except FrameError:
+        raise
+    except Exception as error:
+        raise FrameError(f"{frame.name}: {type(error).__name__}: {error}") from error
 
 
 def ready_files(entry: FoundFrame, depth_unit_mm: float) -> dict[str, bytes]:

@@ -308,8 +308,17 @@ class FoundFrame:
         return self.source.files[self.index]
 
     def load(self) -> Frame:
-        """Reads the frame; raises `FrameError` if it is bad, so that a command can go on to the next."""
-        return self.source[self.index]
+        """Reads the frame.
+
+        Raises:
+            FrameError: If it is bad, whatever its reader made of it, so that a command can go on to the next.
+        """
+        try:
+            return self.source[self.index]
+        except ValueError:  # a FrameError among others
+            raise
+        except Exception as error:
+            raise FrameError(f"{self.name}: {type(error).__name__}: {error}") from error
 
 
 def _open_or_postpone(path: Path, depth_unit_mm: float | None, camera: CameraLike | None) -> Source:

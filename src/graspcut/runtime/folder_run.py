@@ -255,7 +255,7 @@ class _FrameWork:
         if outcome is not None:
             return outcome
         try:
-            frame = _loaded(entry)
+            frame = entry.load()
             result = self.job.process(frame, entry.name, limited)
             more = self.described(frame, result.notes)
         except _FAULTS_OF_A_FRAME as error:  # of reading, or what the network says of such a frame
@@ -291,16 +291,6 @@ def _fault(error: Exception, name: str) -> str:
     return str(error) if isinstance(error, ValueError) else f"{name}: {type(error).__name__}: {error}"
 
 
-def _loaded(entry: FoundFrame) -> Frame:
-    """The frame; whatever a reader makes of a damaged file is a `FrameError`."""
-    try:
-        return entry.load()
-    except ValueError:
-        raise
-    except Exception as error:
-        raise FrameError(f"{entry.name}: {type(error).__name__}: {error}") from error
-
-
 def _run_in_order(
     work: _FrameWork,
     job: Any,
@@ -327,7 +317,7 @@ def _run_in_order(
         if not order.needs(position):
             return Look(position, None)
         try:
-            frame = _loaded(entry)
+            frame = entry.load()
             looked = job.look(frame, entry.name, limited)
             described[position] = work.described(frame, ())
             return Look(position, looked)

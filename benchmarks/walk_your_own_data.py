@@ -37,7 +37,7 @@ _PAINT = """async ([name, labels]) => {
     if (!answer.ok) throw new Error(await answer.text())
 }"""
 # Lightning draws its progress there, too.
-_PROGRESS = re.compile(r"^(Epoch|Validation|\s+val/|\s*$)")
+_PROGRESS = re.compile(r"^(Epoch|Training|Validation|\s+val/|\s*$)")
 
 
 def true_labels(name: str) -> NDArray[np.uint8]:

@@ -375,3 +375,12 @@ def test_complex_numbers_are_no_distances(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", scene().astype(np.complex64))
     with pytest.raises(FrameError, match=r"a\.npy: an array of complex64"):
         open_source(tmp_path / "a.npy", depth_unit_mm=1)[0]
+
+
+@pytest.mark.parametrize("offset", [2**63 + 5, 2**64 - 1, 10**9])
+def test_exr_whose_blocks_lie_nowhere(tmp_path: Path, offset: int) -> None:
+    data = exr(scene().astype("<f4"), b"Z", 0)
+    table = data.index(b"\0", data.index(b"box2i\0") + len(b"box2i\0") + 4 + 16) + 1
+    (tmp_path / "a.exr").write_bytes(data[:table] + struct.pack("<Q", offset) + data[table + 8 :])
+    with pytest.raises(FrameError, match=r"a\.exr is damaged"):
+        only_frame(tmp_path / "a.exr", 1000)

@@ -50,7 +50,7 @@ def decode_exr(data: bytes, name: str) -> NDArray[Any]:
     try:
         header = _read_header(data, name)
         return _read_lines(data, header, _depth_channel(header, name), name)
-    except (struct.error, IndexError, UnicodeDecodeError, zlib.error, ValueError) as error:
+    except (struct.error, IndexError, OverflowError, UnicodeDecodeError, zlib.error, ValueError) as error:
         if isinstance(error, FrameError):
             raise
         raise FrameError(f"{name} is damaged ({error}); expected a whole EXR file. Write it again.") from error

@@ -105,6 +105,13 @@ def test_recordings_without_hands_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_scene_that_cannot_be_read_is_said_before_anything_is_made(recording: Path, tmp_path: Path) -> None:
+    place = PlaceConfig(str(tmp_path / "nowhere"))
+    with pytest.raises(FrameError, match="nowhere"):
+        adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, scene=place, config=TINY)
+    assert not any(tmp_path.iterdir())
+
+
 def test_bad_frames_are_named_and_left_out(recording: Path, tmp_path: Path) -> None:
     folder = tmp_path / "some"
     folder.mkdir()

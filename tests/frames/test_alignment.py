@@ -45,7 +45,7 @@ def test_equal_cameras_give_the_input_bit_for_bit() -> None:
 )
 @pytest.mark.parametrize("enlargement", [1.0, 0.97, 3.0])
 def test_hidden_strip_between_two_planes(near: float, far: float, baseline: float, enlargement: float) -> None:
-    """Trap 4: the strip beside a nearer plane is f b (1/z1 - 1/z2) wide (reference 3.2), and lies on one side only."""
+    """Trap 4: the strip beside a nearer plane is f b (1/z1 - 1/z2) wide, and lies on one side only."""
     focal, edge = 476.0, 250
     depth_camera = Camera(focal, focal, 319.5, 59.5, 640, 120)
     depth = np.full((120, 640), far, np.float32)
@@ -71,7 +71,7 @@ def test_hidden_strip_between_two_planes(near: float, far: float, baseline: floa
 
 
 def test_strip_width_of_the_reference() -> None:
-    """Worked values of reference 3.2: 3.3 px at f = 462 and 9.9 px at f = 1387 between 400 and 450 mm."""
+    """Worked values: 3.3 px at f = 462 and 9.9 px at f = 1387 between 400 and 450 mm."""
     assert pytest.approx(3.3, abs=0.05) == 462 * 25.7 * (1 / 400 - 1 / 450)
     assert pytest.approx(9.9, abs=0.05) == 1387 * 25.7 * (1 / 400 - 1 / 450)
 

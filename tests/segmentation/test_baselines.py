@@ -130,7 +130,7 @@ def test_at_once_scales_the_skips() -> None:
 
 @pytest.mark.parametrize("kernel", [3, 9])
 def test_impulse_response_of_a_global_convolution(kernel: int) -> None:
-    """All weights one, no bias: 2 on a full k x k square (reference 2.2)."""
+    """All weights one, no bias: 2 on a full k x k square."""
     block = GlobalConvolution(1, 1, kernel)
     for parameter in block.parameters():
         nn.init.constant_(parameter, 1.0 if parameter.ndim == 4 else 0.0)

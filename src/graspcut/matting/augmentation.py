@@ -1,7 +1,7 @@
 """Augmentation of a foreground, its alpha and a background, and their composite.
 
 Source: "Improving Deep Image Matting via Local Smoothness Assumption", section 4.2 (colour augmentation, CA) and
-section 5 (all else); the order is that of the published program (reference 6.3): background to the foreground's size,
+section 5 (all else); the order is that of the published program: background to the foreground's size,
 rotations, crop, flips, resizing, gamma of alpha, CA, inverted colours, permuted channels, trimap.
 
 Deviations, with the reason:

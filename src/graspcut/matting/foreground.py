@@ -10,7 +10,7 @@ q_ij = (1 - alpha_i)^2 + (1 - alpha_j)^2. `simple_refine` is the paper's algorit
 algorithm 2. `estimate_foreground` solves the same equations by multigrid until what is left of the error is known to be
 small: Jacobi sweeps move a colour by one pixel each and hardly damp a checkerboard where alpha is 0.
 
-Deviations, with the reason (reference 6.4):
+Deviations, with the reason:
     - At the border only neighbours that exist count ("exact"): the minimiser of C. "reflect" counts the inner neighbour
       twice, as the published results were made with; it is the minimiser of no energy.
     - Values stay float; the published program cut them to 8 bits after every scale.

@@ -1,6 +1,6 @@
 """A network that takes sides of multiples of 128, on images of any size: padding, tiles, and test-time augmentation.
 
-Source: reference 6.6. TTA is the mean over the eight symmetries of the square, then over the scales 0.8, 1 and 1.25
+TTA is the mean over the eight symmetries of the square, then over the scales 0.8, 1 and 1.25
 ("Improving Deep Image Matting via Local Smoothness Assumption", section 5.1).
 
 Deviations, with the reason:

@@ -1,6 +1,6 @@
 """The loss of LSA matting: differences of alpha at five scales, overshoot left alone.
 
-Source: "Improving Deep Image Matting via Local Smoothness Assumption", section 3, and the details of reference 6.2:
+Source: "Improving Deep Image Matting via Local Smoothness Assumption", section 3, and its published program:
 sum over l = 0..4 of 2^-l L(P^l p, P^l a) with L the mean over unknown pixels of sqrt(d^2 + eps^2), eps^2 = 1e-6, P^l
 the mean over blocks of 2^l x 2^l pixels.
 

@@ -4,7 +4,7 @@ Source: the evaluation program of "Deep Image Matting" (Xu et al., 2017), which 
 Rhemann et al., "A perceptually motivated online benchmark for image matting", 2009. All sums go over the unknown
 pixels of the trimap alone (its value 128). SAD, Grad and Conn are divided by 1000, MSE by the number of unknown pixels.
 
-Deviations, with the reason (reference 6.7):
+Deviations, with the reason:
     - Where prediction and truth share no pixel above a threshold, the official program stops with an indexing error;
       here the largest common component is empty ("limit"). "skip" passes over such thresholds, as a port of the program
       does.

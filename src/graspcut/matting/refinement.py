@@ -6,7 +6,7 @@ enlarges them (bicubic). A and B begin as 0, which changes nothing, and go down 
 1 and 0 beside the known pixels of the trimap, C2 wants the matte of the beginning back. The encoder runs once;
 nothing else of the network changes.
 
-Deviations, with the reason (reference 6.5):
+Deviations, with the reason:
     - C1 looks at unknown pixels with a known one among their eight neighbours ("visible"), as the published program:
       the known pixels themselves are pasted over in the end. "paper" takes both sides of the boundary.
     - A rate of 20 can diverge, and for another network move nothing: a step that makes the cost larger is taken back

@@ -3,7 +3,7 @@
 Source: "Improving Deep Image Matting via Local Smoothness Assumption", section 5: {alpha > 0} and {alpha < 1} are
 dilated by random radii from 1 to 24 pixels, and the trimap is unknown where both reach. Radii are Euclidean.
 
-Deviation, with the reason (reference 6.3): the published program takes distances to the pixels with 0 < alpha < 1,
+Deviation, with the reason: the published program takes distances to the pixels with 0 < alpha < 1,
 which leaves no unknown pixel round a hard edge; the paper's rule gives such an edge a band, as real trimaps have.
 """
 

@@ -61,7 +61,7 @@ class RawEncoding(nn.Module):
 class SlabEncoding(nn.Module):
     """One channel: 1 at the nearest surface, falling to 0 at `slab_mm` behind it; 0 outside the slab and where invalid.
 
-    With nearest mapped to 1 the background value 0 is continuous with the far end of the slab (reference 1.7).
+    With nearest mapped to 1 the background value 0 is continuous with the far end of the slab.
     """
 
     channels = 1

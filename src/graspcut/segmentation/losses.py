@@ -5,7 +5,7 @@ Source: Bo et al., "DenseAttentionSeg: Segment Hands from Interacted Objects Usi
 alpha * `weighted_cross_entropy` + beta * `contour_loss` with alpha 1 and beta 0.005; `graspcut.segmentation.task`
 adds them.
 
-Deviations, with the reason (reference 1.6):
+Deviations, with the reason:
     - The contour loss compares label edges with edges of the class probabilities, not of the logits: with logits the
       edge height of the label, 4, has no relation to logit differences, so the optimum fights the cross entropy
       ("logits" is an option).

@@ -6,8 +6,8 @@ What is counted is in `graspcut.metrics`; here are the numbers made of it:
 - mean IOU (DenseAttentionSeg, Table 2) = mean of the hand's and the object's IoU
 
 All are given once from the matrix summed over the whole set ("global") and once per image: a class's per-image value
-is the mean over the images that contain the class. Published mean IOU values can't all come from one global matrix
-(reference 1.8), so both are needed for a comparison.
+is the mean over the images that contain the class. Published mean IOU values can't all come from one global matrix,
+so both are needed for a comparison.
 """
 
 from __future__ import annotations

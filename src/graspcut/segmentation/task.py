@@ -6,7 +6,7 @@ entropy weighted 1 / 5 / 5 and 10 more epochs in which 0.005 times the contour l
 
 Deviations:
 - "batch-norm loss weight" is no known loss; it is read as an L2 penalty on the batch-norm scales and shifts (half the
-  sum of squares), see the reference, section 1.6.
+  sum of squares).
 - ``TaskConfig.quick`` is ours and the recipe of the shipped weights: AdamW, warm-up and cosine, averaged weights, and
   the contour loss per contour pixel: as a mean over pixels, 0.005 of it is about 9e-5 beside a cross entropy of 0.042
   and does nothing.

@@ -3,7 +3,7 @@
 With q_j = SN_j(level_j), all k channels, and R_i the bilinear resize to the size of level i:
     fine_i = product over j < i of R_i(gate(q_j)),  coarse_i = product over j > i of R_i(gate(q_j)).
 
-What the paper leaves open, and the choice (reference 1.4):
+What the paper leaves open, and the choice:
     - activation: gate = sigmoid for the attention role, ReLU for the skip role s_i of the same SqueezeNet;
     - how attention meets the skip: "gate" s_i (1 + fine_i)(1 + coarse_i), "mul" s_i fine_i coarse_i,
       "concat" [s_i, fine_i, coarse_i], "none" s_i. An empty product is 1; in "gate" its factor is left out,

@@ -6,7 +6,7 @@ Encoder of DeepLabv3+ (ResNet-50 at output stride 16, ASPP), six levels: the ste
 SqueezeNet on each level (k = 64), fine and coarse attention on every skip connection, six deconvolutions, a 1x1
 convolution.
 
-What the paper leaves open, and the choice (reference 1.3 to 1.5):
+What the paper leaves open, and the choice:
     - the five intermediate levels: the stem before max-pooling and the four stages;
     - decoder widths 256, 256, 256, 128, 64, 32 and strides 1, 1, 2, 2, 2, 2;
     - attention: see `graspcut.segmentation.models.attention`; one SqueezeNet per level serves skip and attention;

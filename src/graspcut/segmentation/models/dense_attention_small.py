@@ -9,7 +9,7 @@ Deviations, with the reason:
       throughout: they have more capacity per millisecond than depthwise ones once channels are many.
     - The input is `GeometryEncoding`, six channels, and the network is meant for one scale (`working_focal_px`);
       `WorkingScale` brings frames of any size and focal length to it and labels back.
-    - Attention gates are sigmoids that only raise a skip: skip * (1 + fine) * (1 + coarse) (reference 1.4). The literal
+    - Attention gates are sigmoids that only raise a skip: skip * (1 + fine) * (1 + coarse). The literal
       product is the option "mul".
     - The sixth deconvolution gives the classes itself: without an activation between, the 1x1 convolution is part of
       it.

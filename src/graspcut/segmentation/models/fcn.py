@@ -4,7 +4,7 @@ Source: Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Seg
 of the authors' released nets: VGG-16 with a border of 100 pixels and pools that round up, fc6 and fc7 as convolutions,
 zero-initialised scores, and bilinear deconvolutions whose results are cropped at fixed offsets.
 
-Choices (reference 2.1):
+Choices:
     - The border of 100 makes any size possible and costs two thirds more; `border` 1 with a padded fc6 is the fast one,
       with the offsets that keep the scores in place.
     - Deconvolutions are dense over classes and start as bilinear interpolation of each class alone; they are trained,

@@ -4,7 +4,7 @@ Source: Peng et al., "Large Kernel Matters: Improve Semantic Segmentation by Glo
 section 3: a global convolutional network (separable k x k kernels in two orders) on each ResNet stage, boundary
 refinement by residual blocks, scores that are doubled and added from coarse to fine.
 
-Choices (reference 2.2): ResNet-50 for comparability; k = 9 as the DenseAttentionSeg paper says; as many channels as
+Choices: ResNet-50 for comparability; k = 9 as the DenseAttentionSeg paper says; as many channels as
 classes; doubling by learned deconvolutions, or bilinear. Input: see `DenseAttentionSeg`.
 """
 

@@ -4,7 +4,7 @@ Source: Lin et al., "RefineNet: Multi-Path Refinement Networks for High-Resoluti
 3: from the coarsest ResNet stage to the finest, residual convolution units, fusion with the coarser path, chained
 residual pooling, output convolution units.
 
-Choices (reference 2.3): the text describes chains of two poolings and one output unit (`RefineNetConfig.paper()`); the
+Choices: the text describes chains of two poolings and one output unit (`RefineNetConfig.paper()`); the
 released models have four and three, which is the default. Pools come before their convolutions. No batch norm outside
 the trunk. Input: see `DenseAttentionSeg`.
 """

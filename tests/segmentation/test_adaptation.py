@@ -59,7 +59,7 @@ def test_quick_changes_statistics_and_nothing_else(recording: Path, tmp_path: Pa
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed and all("running_" in name or "num_batches" in name for name in changed)
-    assert stages == {"looking for hands", "rendering test frames", "scoring before", "scoring round 0"}
+    assert stages == {"looking for hands", "rendering test frames", "scoring before", "scoring statistics, share 0.5"}
     stored = json.loads((tmp_path / "mine-adaptation" / "report.json").read_text())
     assert stored["frames"] == 6 and stored["after"]["rendered_iou"] == pytest.approx(report.after.rendered_iou)
     picture = cv2.imread(str(tmp_path / "mine-adaptation" / "before_after.png"))
@@ -85,13 +85,24 @@ def test_a_round_trains_on_sure_labels_and_can_be_repeated(recording: Path, tmp_
 def test_the_old_network_is_kept_when_too_much_is_lost(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    falling = iter([80.0, 75.0])
+    falling = iter([80.0, 75.0, 76.0, 78.0])  # halving the share of the recording does not help
     monkeypatch.setattr(adaptation, "_figures", lambda *_: Figures(next(falling), 1.0, 2.0, 3.0))
     report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
-    assert report.kept_old and report.after == report.before
+    assert report.kept_old and report.after == report.before and report.statistics_share == 0.125
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert "old weights" in (tmp_path / "mine" / "card.md").read_text()
+
+
+def test_less_is_taken_from_a_recording_that_would_cost_too_much(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([80.0, 78.0, 79.5])
+    monkeypatch.setattr(adaptation, "_figures", lambda *_: Figures(next(falling), 1.0, 2.0, 3.0))
+    report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
+    assert not report.kept_old and report.statistics_share == 0.25 and report.after.rendered_iou == 79.5
+    before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_recordings_without_hands_are_refused(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def _stages() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print_report(report: AdaptationReport) -> None:
-    print(f"{report.frames} frames")
+    print(f"{report.frames} frames, {report.statistics_share:.0%} of the batch-norm statistics")
     print(f"{'percent':<18}{'rendered IOU':>14}{'flicker':>10}{'agreement':>11}{'unsure':>9}")
     stages = [("statistics" if number == 0 else f"round {number}", own) for number, own in enumerate(report.rounds)]
     for name, figures in [("before", report.before), *stages, ("written", report.after)]:

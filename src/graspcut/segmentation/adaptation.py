@@ -52,8 +52,9 @@ _FARTHEST_MM = 32_000.0
 _LEAST_HAND_SHARE = 0.002  # of a frame's pixels, to count as a frame in which a hand may be
 _LEAST_FRAMES_WITH_HAND = 0.05
 _FIGURE_FRAMES = 200
-_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 64, 60
-_SAMPLE_FRAMES = 32  # of a recording, to see whether there are hands
+_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 32, 100
+_STATISTICS_ATTEMPTS = 3
+_SAMPLE_FRAMES = 24  # of a recording, to see whether there are hands
 _SHOWN = 4
 
 
@@ -85,6 +86,7 @@ class AdaptationReport:
         before: the network that was given.
         after: the one that was written.
         rounds: figures of each round, the statistics first.
+        statistics_share: share of the recording in the statistics of the first round.
         kept_old: whether all of it lost too much, so that the old network was written.
         finished: False when stopped; the same command continues.
         model_folder: what was written, or None.
@@ -95,6 +97,7 @@ class AdaptationReport:
     before: Figures
     after: Figures
     rounds: tuple[Figures, ...]
+    statistics_share: float
     kept_old: bool
     finished: bool
     model_folder: Path | None
@@ -148,29 +151,53 @@ def adapt_to_recordings(
     rendered = _rendered_test(own, say)
     before = _figures(network, recordings, rendered, own, say, "scoring before")
     best_state, best = _state(network), before
-    rounds: list[Figures] = []  # of the statistics alone, then of each round of training
-    take_statistics(network, statistics_batches(recordings), own.statistics_share)
-    taken = False
-    for number in range(1 if own.quick else own.rounds + 1):
-        if number > 0 and not train_round(
-            network, folder_config, recordings, work / f"round-{number}", own, say, number, scene
-        ):
+    lost_too_much = before.rendered_iou - own.largest_loss
+    share, figures = _take_what_loses_little(network, recordings, rendered, own, say, lost_too_much)
+    rounds = [figures]  # of the statistics alone, then of each round of training
+    taken = figures.rendered_iou >= lost_too_much
+    if taken:
+        best_state, best = _state(network), figures
+    for number in range(1, 1 if own.quick else own.rounds + 1):
+        if not train_round(network, folder_config, recordings, work / f"round-{number}", own, say, number, scene):
             return AdaptationReport(
-                _count(recordings), _failures(recordings), before, best, tuple(rounds), False, False, None
+                _count(recordings), _failures(recordings), before, best, tuple(rounds), share, False, False, None
             )
         figures = _figures(network, recordings, rendered, own, say, f"scoring round {number}")
         rounds.append(figures)
-        if figures.rendered_iou >= before.rendered_iou - own.largest_loss:
+        if figures.rendered_iou >= lost_too_much:
             best_state, best, taken = _state(network), figures, True
     network.load_state_dict(best_state)
     report = AdaptationReport(
-        _count(recordings), _failures(recordings), before, best, tuple(rounds), not taken, True, target
+        _count(recordings), _failures(recordings), before, best, tuple(rounds), share, not taken, True, target
     )
     _write(target, work, folder_config, network, report, own, inputs)
     rows = [picture for pair in zip(before_pictures, _pictures(network, first), strict=True) for picture in pair]
     if rows:
         write_image_atomically(work / "before_after.png", contact_sheet(rows, 2, ["before", "after"] * len(first)))
     return report
+
+
+def _take_what_loses_little(
+    network: nn.Module,
+    recordings: Recordings,
+    rendered: Sequence[LabelledFrame],
+    config: AdaptationConfig,
+    say: Progress,
+    lost_too_much: float,
+) -> tuple[float, Figures]:
+    """Statistics of the recording, their share halved while rendered frames lose too much; the share and the figures.
+
+    A camera unlike all others pulls the statistics far, and a smaller share still brings most of the gain.
+    """
+    state, share = _state(network), config.statistics_share
+    for attempt in range(_STATISTICS_ATTEMPTS):
+        network.load_state_dict(state)
+        share = config.statistics_share / 2**attempt
+        take_statistics(network, statistics_batches(recordings), share)
+        figures = _figures(network, recordings, rendered, config, say, f"scoring statistics, share {share:g}")
+        if figures.rendered_iou >= lost_too_much:
+            break
+    return share, figures
 
 
 def _load(model: str) -> tuple[dict[str, Any], nn.Module]:
@@ -302,6 +329,7 @@ def _write(
             "failures": [list(entry) for entry in report.failures],
             "kept_old": report.kept_old,
             **figures,
+            "statistics_share": report.statistics_share,
             "rounds": [asdict(entry) for entry in report.rounds],
             "config": asdict(config),
         },

@@ -18,9 +18,11 @@ from graspcut.annotate.pipeline import Annotation, AnnotationConfig, annotate_fr
 from graspcut.annotate.quality import flicker, quality_of
 from graspcut.annotate.suggestion import suggest_rules
 from graspcut.cli import main
+from graspcut.frames.alignment import registered
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
+from graspcut.frames.images import write_image_atomically
 from graspcut.frames.recording import Recording
 from graspcut.labels import HAND, OBJECT, UNKNOWN
 from tests.annotate.recordings import DEPTH_CAMERA, frames, write_recording
@@ -216,3 +218,20 @@ def test_one_bad_frame_whatever_it_raises_ends_nothing(tmp_path: Path, monkeypat
     out = tmp_path / "mine"
     assert annotate(tmp_path / "recording", "--out", out, "--rules", rules, "--workers", "1") == 1
     assert DatasetReader(out).names == ["000000", "000002", "000004"]
+
+
+def test_what_was_assumed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, (frame, _) in enumerate(frames(3)):
+        depth = frame.depth_mm.copy()
+        depth[0, :3] = np.inf
+        colour = registered(frame).colour
+        assert colour is not None
+        np.savez(folder / f"{number}.npz", depth=depth, colour=colour)
+    write_image_atomically(folder / "seen.png", np.zeros((8, 8, 3), np.uint8))
+    for _ in range(2):
+        assert annotate(folder, "--out", tmp_path / "mine", "--workers", "1") == 0
+        said = capsys.readouterr().err
+        assert "floating-point depth without a unit was taken as millimetres (the first of 3" in said
+        assert "3 pixels" in said and "counted as no data" in said and "left out: 1 colour picture" in said

@@ -28,6 +28,7 @@ from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.frames.notes import Note, summarised
 from graspcut.worker_processes import map_in_processes
 
 SETTINGS_NAME = "annotate.json"
@@ -150,7 +151,8 @@ def write_quality(out: str | Path) -> dict[str, Any]:
         dataclasses.replace(quality, flicker=changes[0], jump=changes[1])
         for quality, changes in zip(own, _against_neighbours(reader, metas, own), strict=True)
     ]
-    summary = summarise(rows)
+    told = [Note(str(kind), str(text)) for meta in metas for kind, text in meta.get("notes", ())]
+    summary = {**summarise(rows), **({"notes": summarised(told)} if told else {})}
     frames = [
         {"name": name, "recording": meta.get("recording"), **row.to_dict()}
         for name, meta, row in zip(reader.names, metas, rows, strict=True)

@@ -110,6 +110,7 @@ class FrameAnnotator:
                 "quality": quality_of(annotation).to_dict(),
                 "recording": entry.origin.resolve().name,
                 "source_frame": entry.source.names[entry.index],
+                **told_of(frame),
             }
             self._writer.write(
                 index,
@@ -135,6 +136,11 @@ def _annotated(frame: Frame, job: AnnotationJob) -> Annotation:
         raise
     except Exception as error:
         raise FrameError(f"{frame.name}: {type(error).__name__}: {error}") from error
+
+
+def told_of(frame: Frame) -> dict[str, Any]:
+    """What was assumed or is doubtful about a frame, for its meta file; nothing where all is well."""
+    return {"notes": [[note.kind, note.text] for note in frame.notes]} if frame.notes else {}
 
 
 def ready_files(entry: FoundFrame, depth_unit_mm: float) -> dict[str, bytes]:

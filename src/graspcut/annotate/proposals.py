@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.annotate.folder import AnnotationReport, claim_folder, write_quality
-from graspcut.annotate.frame_work import AnnotationJob, ready_files
+from graspcut.annotate.frame_work import AnnotationJob, ready_files, told_of
 from graspcut.annotate.pipeline import Annotation, annotate_frame
 from graspcut.annotate.quality import quality_of
 from graspcut.frames.dataset import DatasetWriter
@@ -135,6 +135,7 @@ def _write(
         "quality": quality.to_dict(),
         "recording": entry.origin.resolve().name,
         "source_frame": entry.source.names[entry.index],
+        **told_of(frame),
     }
     ready = ready_files(entry, job.depth_unit_mm)
     writer.write(index, LabelledFrame(frame, annotation.labels), encoded=ready, extra=extra)

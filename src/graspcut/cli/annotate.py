@@ -112,6 +112,9 @@ def annotate(
                 use_colour=by_colour,
                 progress=progress,
             )
+    for text in dict.fromkeys(getattr(entry.source, "left_out", "") for entry in found):
+        if text:
+            print(f"note: {text}", file=sys.stderr)
     return print_annotation(report)
 
 
@@ -154,6 +157,8 @@ def print_annotation(report: AnnotationReport) -> int:
             ("contact sheet", str(report.out / SHEET_NAME)),
         ]
     )
+    for text in summary.get("notes", ()):
+        print(f"note: {text}", file=sys.stderr)
     if not report.failures:
         return 0
     print(f"{len(report.failures)} frame(s) could not be used:", file=sys.stderr)

@@ -208,6 +208,8 @@ def damaged_json(data: bytes, rng: random.Random) -> bytes:
         lines = data.decode().splitlines() if b"\n{" in data else [data.decode()]
         number = rng.randrange(len(lines))
         value = json.loads(lines[number])
+        if not isinstance(value, dict | list):  # what an earlier change left
+            return damaged(data, rng)
         _replace_somewhere(value, rng)
         lines[number] = json.dumps(value)
         return ("\n".join(lines) + "\n").encode()

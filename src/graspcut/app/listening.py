@@ -43,6 +43,7 @@ class Listener:
         self._socket.listen(128)
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
         self._server: uvicorn.Server | None = None
+        self._is_stopped = False
 
     def serve(self, app: FastAPI, *, open_browser: bool) -> None:
         """Serves until Ctrl-C or `stop`.
@@ -60,11 +61,13 @@ class Listener:
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
+        self._server.should_exit = self._is_stopped
         if open_browser and sys.stdout.isatty():
             webbrowser.open(self.address)
         self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Ends `serve`, from any thread."""
+        """Ends `serve`, from any thread, also before it has begun."""
+        self._is_stopped = True
         if self._server is not None:
             self._server.should_exit = True

@@ -26,6 +26,7 @@ def live(
     port: int = 8766,
     browser: bool = True,
     loop: Annotated[bool, Parameter(negative="")] = False,
+    once: Annotated[bool, Parameter(negative="")] = False,
     rerun: Annotated[bool, Parameter(negative="")] = False,
     rerun_file: Path | None = None,
     independent: Annotated[bool, Parameter(negative="")] = False,
@@ -47,6 +48,7 @@ def live(
         port: Of the page, on 127.0.0.1; 0 takes a free one.
         browser: Open the page in a browser.
         loop: Start a recording anew at its end.
+        once: End with the recording, instead of keeping its last frame on the page.
         rerun: Also open the Rerun viewer: depth, labels and the coloured point cloud (extra [view]).
         rerun_file: Also write what Rerun shows into this .rrd file (extra [view]); it grows with every frame.
         independent: Label every frame on its own, instead of with what the frames before know.
@@ -88,7 +90,7 @@ def live(
     print(f"{name}: {segmenter.description}; getting ready", file=sys.stderr)
     with running:
         print(f"live: {listener.address} (Ctrl-C ends it)", flush=True)
-        threading.Thread(target=_end_with, args=(running, listener), daemon=True).start()
+        threading.Thread(target=_end_with, args=(running, listener, once), daemon=True).start()
         # The server ends in order and then passes Ctrl-C on; it is the usual end and no failure.
         with contextlib.suppress(KeyboardInterrupt):
             listener.serve(create_live_app(audience), open_browser=browser)
@@ -101,10 +103,10 @@ def live(
     return 0
 
 
-def _end_with(running: LiveSegmentation, listener: Listener) -> None:
-    """Ends the page when an error has ended what it shows; a recording's last frame stays."""
+def _end_with(running: LiveSegmentation, listener: Listener, once: bool) -> None:
+    """Ends the page when an error has ended what it shows, or with it; else a recording's last frame stays."""
     running.wait()
-    if running.error is not None:
+    if once or running.error is not None:
         listener.stop()
 
 

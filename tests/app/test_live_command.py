@@ -46,12 +46,13 @@ def test_once_ends_with_the_recording_and_rerun_s_file_is_written(
         (["--source", "nowhere"], "nowhere does not exist"),
         (["--source", "demo", "--port", "70000"], "--port 0 takes a free one"),
         (["--source", "demo", "--model", "nobody"], "nobody"),
+        (["--source", "demo", "--loop", "--once"], "contradict each other"),
     ],
 )
 def test_what_cannot_be_shown_is_said_at_once(
     arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(arguments) == 1
+    assert run(arguments) == (2 if "--once" in arguments else 1)
     said = capsys.readouterr().err
     assert said.startswith("error: ") and expected in said and "Traceback" not in said
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from graspcut.cli import UsageError
 from graspcut.cli.options import NOTHING_SAID, Backend, Input, KnownOfInputs, Precision, Size, parse_size
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def live(
     from graspcut.segmentation.live import LiveSegmentation
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
+    if loop and once:
+        raise UsageError("--loop and --once contradict each other: give one of them, or none")
     known = given.use()
     warnings.simplefilter("ignore", FrameWarning)
     begin = threading.Event()

@@ -76,9 +76,9 @@ class ComparisonConfig:
 
     rows: tuple[str, ...] = tuple(row.name for row in (*TABLE_2, *TABLE_3))
     seeds: tuple[int, ...] = (0,)
-    images: int = 240_000
-    contour_images: int = 24_000
-    frames: int = 40_000
+    images: int = 96_000
+    contour_images: int = 9_600
+    frames: int = 24_000
     test_frames: int = 500
     width: int = 160
     height: int = 120

@@ -1,7 +1,15 @@
-"""The plain training loops of the hand pose experiments; `graspcut train pose-...` trains with the shared trainer.
+"""The economical training of part networks for the hand pose experiments and the shipped model.
 
-python benchmarks/pose_training.py parts --data crops/source-train.npz --test crops/source-test.npz
-    --out parts.safetensors
+    python benchmarks/pose_training.py --crops crops/source-train.npz --test crops/source-test.npz --upright
+        --steps 3000 --out runs/source
+    python benchmarks/pose_training.py --crops crops/shipped-train.npz --test crops/shipped-test.npz
+        --start runs/source/model --steps 6000 --out runs/shipped
+
+`graspcut train pose-parts` trains the same networks with the shared trainer. This one is for little time on one core:
+matrices are moved by Muon (orthogonal steps; Jordan et al. 2024), everything else by AdamW; for the first part of the
+run only a window of 32x32 pixels around each hand is looked at, which costs half; losses are taken at every fourth row
+and column, others at each step. The rate is constant and falls to 0 over the last part of the run, so that a run may be
+continued with another number of steps.
 """
 
 from __future__ import annotations
@@ -9,157 +17,210 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 
-from graspcut.pose.crops import HandCrops, HandSample, View
+from graspcut.frames.atomic_writing import write_bytes_atomically
+from graspcut.pose.crops import HandCrops
+from graspcut.pose.data import ALL_VIEWS, UPRIGHT_VIEWS, CropTarget, PoseBatch, ViewConfig, arrays_of
 from graspcut.pose.losses import part_loss
+from graspcut.pose.metrics import part_counts
 from graspcut.pose.models.local_contrast import LocalContrast
 from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
-from graspcut.pose.preprocessing import CUBE_MM
+from graspcut.pose.task import PartsConfig, PartsTask
+from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
+
+WINDOW_PX = 32
+STRIDE = 4
+# Padding of the crop before the network, before and after.
+BEFORE, AFTER = 15, 16
 
 
-def random_view(rng: np.random.Generator, right: bool, *, all_views: bool) -> View:
-    """A view for training: everything turned and mirrored for the shipped networks, slightly for the domains."""
-    shift = rng.normal(0, 8.0, 3)
-    return View(
-        shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
-        roll_deg=float(rng.uniform(0, 360) if all_views else rng.normal(0, 10)),
-        mirrored=bool(rng.random() < 0.5) if all_views else not right,
-        cube_mm=float(CUBE_MM * np.exp(rng.normal(0, 0.06))),
-    )
+class Muon:
+    """Momentum whose steps are made orthogonal, for weights of two and more dimensions.
+
+    Args:
+        weights: Tensors; all but the first dimension are one.
+        momentum: Share of the old direction.
+    """
+
+    def __init__(self, weights: list[Tensor], momentum: float = 0.95) -> None:
+        self.weights, self.momentum = weights, momentum
+        self.directions = [torch.zeros_like(weight) for weight in weights]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """One step; gradients must be there."""
+        for weight, direction in zip(self.weights, self.directions, strict=True):
+            assert weight.grad is not None
+            direction.lerp_(weight.grad, 1 - self.momentum)
+            matrix = weight.grad.lerp(direction, self.momentum).flatten(1)
+            scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+            weight.mul_(1 - 0.01 * rate).add_(orthogonal(matrix).reshape(weight.shape), alpha=-rate * scale)
 
 
-def training_sample(crops: HandCrops, rng: np.random.Generator, *, all_views: bool) -> HandSample:
-    """A random hand in a random view."""
-    index = int(rng.integers(len(crops)))
-    return crops.sample(index, random_view(rng, bool(crops.right[index]), all_views=all_views), forearm=all_views)
+def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
+    """About the nearest matrix with orthonormal rows or columns, by a Newton-Schulz iteration of fifth order."""
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if tall else x).float()
 
 
-def test_batch(crops: HandCrops, *, forearm: bool) -> tuple[Tensor, NDArray[np.uint8], list[HandSample]]:
-    """All hands as right ones: crops (n, 1, 48, 48), parts and samples."""
-    samples = [crops.sample(i, View(mirrored=not crops.right[i]), forearm=forearm) for i in range(len(crops))]
-    images = torch.from_numpy(np.stack([sample.crop for sample in samples]))[:, None]
-    return images, np.stack([sample.parts for sample in samples]), samples
+def windows(batch: PoseBatch, image: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A window around each hand, with what the network sees around it, and the parts at every fourth pixel of it."""
+    padded = functional.pad(image, (BEFORE, AFTER, BEFORE, AFTER))
+    images, parts = [], []
+    most = image.shape[-1] - WINDOW_PX
+    for number, shown in enumerate(batch.parts):
+        rows, columns = np.nonzero((shown > 0) & (shown <= 20))
+        corner = []
+        for pixels in (rows, columns):
+            middle = (int(pixels.min()) + int(pixels.max())) // 2 if len(pixels) else image.shape[-1] // 2
+            corner.append(int(np.clip(middle - WINDOW_PX // 2 + rng.integers(-2, 3), 0, most)))
+        top, left = corner
+        edge = WINDOW_PX + BEFORE + AFTER
+        images.append(padded[number, :, top : top + edge, left : left + edge])
+        parts.append(torch.from_numpy(shown[top : top + WINDOW_PX : STRIDE, left : left + WINDOW_PX : STRIDE].copy()))
+    return torch.stack(images), torch.stack(parts)
 
 
-@torch.no_grad()
-def predict_parts(network: PartNetwork, crops: Tensor, batch: int = 10) -> NDArray[np.uint8]:
-    """Parts (n, 48, 48) 1..classes at every pixel where the crop is not background, else 0."""
-    contrast = LocalContrast()
-    found = [network(contrast(crops[i : i + batch])).argmax(1) + 1 for i in range(0, len(crops), batch)]
-    parts = torch.cat(found).to(torch.uint8).numpy()
-    return np.asarray(np.where(crops[:, 0].numpy() < 1.0, parts, 0), np.uint8)
-
-
-def accuracy(predicted: NDArray[np.uint8], parts: NDArray[np.uint8]) -> tuple[float, float]:
-    """Per pixel, and the mean over the 20 parts of their recall."""
-    hand = (parts > 0) & (parts <= 20)
-    right = predicted == parts
-    recall = [right[parts == part].mean() for part in range(1, 21) if (parts == part).any()]
-    return float(right[hand].mean()), float(np.mean(recall))
-
-
-def train_parts(arguments: argparse.Namespace) -> None:
-    """Train f_s; losses are taken at every fourth, later every second row and column, others at each step."""
-    rng = np.random.default_rng(arguments.seed)
-    torch.manual_seed(arguments.seed)
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(1)
-    crops, test = HandCrops.load(arguments.data), HandCrops.load(arguments.test)
-    network, contrast = PartNetwork(PartNetworkConfig(classes=21 if arguments.all_views else 20)), LocalContrast()
-    if arguments.start:
-        network.load_state_dict(load_file(arguments.start))
-    checkpoint = Path(f"{arguments.out}.checkpoint")
-    if arguments.sgd:
-        optimiser: torch.optim.Optimizer = torch.optim.SGD(network.parameters(), arguments.rate)
+def strided_loss(
+    network: PartNetwork, contrast: LocalContrast, batch: PoseBatch, rng: np.random.Generator, *, windowed: bool
+) -> Tensor:
+    """The loss of a batch at every fourth row and column."""
+    image = contrast(torch.from_numpy(batch.crop)[:, None])
+    if windowed:
+        padded, parts = windows(batch, image, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network.forward_padded(padded, STRIDE)
     else:
-        optimiser = torch.optim.AdamW(network.parameters(), arguments.rate, weight_decay=1e-4)
-    averaged = {name: value.clone() for name, value in network.state_dict().items()}
-    step, seconds = 0, 0.0
+        down, right = (int(value) for value in rng.integers(STRIDE, size=2))
+        parts = torch.from_numpy(batch.parts[:, down::STRIDE, right::STRIDE].copy())
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(image, STRIDE, (down, right))
+    return part_loss(logits.float(), parts)
+
+
+def score(network: PartNetwork, batch: PoseBatch) -> tuple[float, float, NDArray[np.uint8]]:
+    """Accuracy per pixel and per class of every hand pixel, and what was predicted."""
+    found = predict_parts(network, batch.crop)
+    counts = part_counts(found, batch.parts)
+    return counts.per_pixel, counts.per_class, found
+
+
+def starting_network(arguments: argparse.Namespace, classes: int) -> PartNetwork:
+    """A new network, or that of another run; a class more than it had begins as its last one."""
+    network = PartNetwork(PartNetworkConfig(classes=classes))
+    if arguments.start is not None:
+        weights = load_part_network(arguments.start).state_dict()
+        for name in ("output.weight", "output.bias"):
+            if (missing := classes - len(weights[name])) > 0:
+                weights[name] = torch.cat([weights[name], weights[name][-1:].repeat_interleave(missing, 0)])
+        network.load_state_dict(weights)
+    return network
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train f_s."""
+    torch.manual_seed(arguments.seed)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    views: ViewConfig = UPRIGHT_VIEWS if arguments.upright else ALL_VIEWS
+    crops = HandCrops.join([HandCrops.load(path) for path in arguments.crops])
+    arrays, target = arrays_of(crops), CropTarget(views)
+    checked = fixed_batch(HandCrops.load(arguments.test).subset(slice(0, arguments.test_count)), views)
+    network, contrast = starting_network(arguments, 21 if views.forearm else 20).train(), LocalContrast()
+    matrices = [
+        layer.weight for layer in (network.conv2, network.conv3, network.hidden1, network.hidden2)
+    ]  # conv1 and the output are not: Muon is for what lies between.
+    chosen = {id(weight) for weight in matrices}
+    muon = Muon(matrices)
+    adam = torch.optim.AdamW(
+        [weight for weight in network.parameters() if id(weight) not in chosen], 3e-3, betas=(0.9, 0.98),
+        weight_decay=1e-4,
+    )  # fmt: skip
+    checkpoint, step = arguments.out / "checkpoint.pt", 0
+    arguments.out.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         stored = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(stored["network"])
-        optimiser.load_state_dict(stored["optimiser"])
-        averaged, step, seconds = stored["averaged"], stored["step"], stored["seconds"]
+        adam.load_state_dict(stored["adam"])
+        muon.directions, step = stored["muon"], stored["step"]
+    first, began, last, losses = step, time.process_time(), time.time(), []
+    while step < arguments.steps:
         rng = np.random.default_rng([arguments.seed, step])
-    images, parts, _ = test_batch(test.subset(slice(0, arguments.test_count)), forearm=arguments.all_views)
-    began, last, losses = time.time() - seconds, time.time(), []
-    while (seconds := time.time() - began) < arguments.seconds:
-        if arguments.sgd:
-            rate = arguments.rate / (1 + 1e-5 * step) * min(1.0, 4.0 * (1 - seconds / arguments.seconds) + 0.02)
-        else:
-            rate = (
-                arguments.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * seconds / arguments.seconds))
-            )
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        batch = [training_sample(crops, rng, all_views=arguments.all_views) for _ in range(arguments.batch)]
-        image = torch.from_numpy(np.stack([sample.crop for sample in batch]))[:, None]
-        stride = 4 if seconds < 0.8 * arguments.seconds else 2
-        down, right = int(rng.integers(stride)), int(rng.integers(stride))
-        target = torch.from_numpy(np.stack([sample.parts[down::stride, right::stride] for sample in batch]))
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(contrast(image), stride, (down, right))
-        loss = part_loss(logits.float(), target)
-        optimiser.zero_grad()
+        chosen_hands = rng.integers(len(crops), size=arguments.batch)
+        batch = target({name: values[chosen_hands] for name, values in arrays.items()}, rng)
+        windowed = step < arguments.windowed * arguments.steps
+        loss = strided_loss(network, contrast, batch, rng, windowed=windowed)
+        network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        step += 1
-        for name, value in network.state_dict().items():
-            averaged[name].lerp_(value, max(0.002, 1.0 / step))
+        share = min(1.0, (step + 1) / 40) * min(1.0, (1 - step / arguments.steps) / arguments.decay)
+        muon.step(arguments.rate * share)
+        for group in adam.param_groups:
+            group["lr"] = 0.06 * arguments.rate * share
+        adam.step()
         losses.append(loss.item())
-        if time.time() - last > arguments.every:
-            last = time.time()
-            report(network, averaged, images, parts, step, seconds, arguments, losses)
-            torch.save(
-                {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "averaged": averaged,
-                 "step": step, "seconds": time.time() - began}, checkpoint,
+        step += 1
+        if time.time() - last > arguments.every or step == arguments.steps:
+            last, spent = time.time(), time.process_time() - began
+            stored = {"network": network.state_dict(), "adam": adam.state_dict(), "muon": muon.directions, "step": step}
+            temporary = checkpoint.with_suffix(".new")
+            torch.save(stored, temporary)
+            temporary.replace(checkpoint)
+            pixel, part, _ = score(network, checked)
+            speed = (step - first) * arguments.batch / spent
+            print(
+                f"step {step}, {speed:.0f} crops a processor second, loss {np.mean(losses):.3f}, accuracy per pixel "
+                f"{pixel:.4f}, per class {part:.4f}", flush=True,
             )  # fmt: skip
             losses = []
-    report(network, averaged, images, parts, step, seconds, arguments, losses)
-    save_file(averaged, arguments.out)
-    checkpoint.unlink(missing_ok=True)
+    finish(network, arguments, views)
 
 
-def report(
-    network: PartNetwork, averaged: dict[str, Tensor], images: Tensor, parts: NDArray[np.uint8], step: int,
-    seconds: float, arguments: argparse.Namespace, losses: list[float],
-) -> None:  # fmt: skip
-    """Print the averaged weights' accuracy."""
-    scored = PartNetwork(network.config)
-    scored.load_state_dict(averaged)
-    pixel, part = accuracy(predict_parts(scored, images), parts)
-    print(
-        f"{seconds:.0f} s, step {step}, {step * arguments.batch / max(seconds, 1):.0f} crops/s, loss "
-        f"{np.mean(losses or [0]):.3f}, accuracy per pixel {pixel:.4f}, per class {part:.4f}",
-        flush=True,
-    )
+def finish(network: PartNetwork, arguments: argparse.Namespace, views: ViewConfig) -> None:
+    """Score all test hands and write the model folder."""
+    everything = fixed_batch(HandCrops.load(arguments.test), views)
+    pixel, part, found = score(network, everything)
+    print(f"{len(found)} test hands: accuracy per pixel {pixel:.4f}, per class {part:.4f}", flush=True)
+    task = PartsTask({}, PartsConfig.quick(arguments.steps), network)
+    task.average = None
+    training: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()
+    }
+    training["crops"] = [path.name for path in arguments.crops]
+    task.export(arguments.out / "model", training=training, results={"per_pixel": pixel, "per_class": part})
+    write_bytes_atomically(arguments.out / "predicted.npy", found.tobytes())
 
 
 def main() -> None:
     """Parse and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("parts",))
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--crops", type=Path, nargs="+", required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path)
-    parser.add_argument("--seconds", type=float, default=840)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--sgd", action="store_true")
-    parser.add_argument("--all-views", action="store_true")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--upright", action="store_true")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=0.04)
+    parser.add_argument("--windowed", type=float, default=0.65, help="share of the run with windows")
+    parser.add_argument("--decay", type=float, default=0.5, help="share of the run in which the rate falls")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=float, default=60)
-    parser.add_argument("--test-count", type=int, default=100)
-    train_parts(parser.parse_args())
+    parser.add_argument("--every", type=float, default=180, help="seconds between reports")
+    parser.add_argument("--test-count", type=int, default=60)
+    train(parser.parse_args())
 
 
 if __name__ == "__main__":

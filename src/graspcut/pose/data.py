@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.pose.crops import HandCrops, HandSample, View
-from graspcut.pose.preprocessing import CUBE_MM, LOCATOR_CUBE_MM
+from graspcut.pose.mask_errors import with_mask_errors
+from graspcut.pose.preprocessing import BACKGROUND_DEPTH, CUBE_MM, LOCATOR_CUBE_MM
 from graspcut.train.description import described
 from graspcut.train.streams import ArrayView, ValidationPart
 
@@ -44,6 +45,7 @@ class ViewConfig:
         cube_deviation: Standard deviation of the logarithm of the cube's edge.
         cube_mm: Edge of the cube in the middle of its variation.
         forearm: Keep forearm pixels, as frames that `graspcut segment` labels have them.
+        mask_errors: Share of the views whose mask is given errors as a segmentation makes them.
     """
 
     roll_deg: float | None = None
@@ -52,6 +54,7 @@ class ViewConfig:
     cube_deviation: float = 0.06
     cube_mm: float = CUBE_MM
     forearm: bool = True
+    mask_errors: float = 0.7
 
     def draw(self, rng: np.random.Generator, right: bool) -> View:
         """A random view of a hand."""
@@ -70,9 +73,11 @@ class ViewConfig:
 
 
 ALL_VIEWS = ViewConfig()
+# How far stored views are moved: standard deviations in pixels and in halves of the cube.
+_MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
 LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)
 # As NYU's frames: right hands, upright, cut out without the arm.
-UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False)
+UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False, mask_errors=0.0)
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,9 @@ class CropTarget:
         views = [
             self.views.fixed(bool(right)) if self.fixed else self.views.draw(rng, bool(right)) for right in crops.right
         ]
-        return batch_of([crops.sample(number, view, forearm=self.views.forearm) for number, view in enumerate(views)])
+        samples = [crops.sample(number, view, forearm=self.views.forearm) for number, view in enumerate(views)]
+        batch = batch_of(samples)
+        return batch if self.fixed else with_mask_errors(batch, rng, self.views.mask_errors)
 
 
 def batch_of(samples: list[HandSample]) -> PoseBatch:
@@ -113,9 +120,14 @@ def arrays_of(crops: HandCrops) -> dict[str, NDArray[Any]]:
 
 
 def stored_target(items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
-    """A batch of stored views, each mirrored or not: a hand's mirror image is one of the other side."""
-    flipped = rng.random(len(items["crop"])) < 0.5
-    return mirrored_where(PoseBatch(**items), flipped)
+    """A batch of stored views, each mirrored or not, turned by quarters and moved by whole pixels.
+
+    A hand's mirror image is one of the other side. None of it mixes pixels, so predicted parts move along.
+    """
+    count = len(items["crop"])
+    batch = mirrored_where(PoseBatch(**items), rng.random(count) < 0.5)
+    batch = turned(batch, rng.integers(4, size=count))
+    return moved(batch, np.rint(rng.normal(0, _MOVED_PX, (count, 2))).astype(int), rng.normal(0, _MOVED_DEPTH, count))
 
 
 def kept_target(items: dict[str, NDArray[Any]], _: np.random.Generator) -> PoseBatch:
@@ -132,6 +144,44 @@ def mirrored_where(batch: PoseBatch, flipped: NDArray[np.bool_]) -> PoseBatch:
     joints[flipped, :, 0] *= -1
     right[flipped] = ~right[flipped]
     return PoseBatch(crop, parts, joints, batch.visible, right)
+
+
+def turned(batch: PoseBatch, quarters: NDArray[np.integer]) -> PoseBatch:
+    """Turn items by quarters, counterclockwise as they are seen."""
+    crop, parts, joints = batch.crop.copy(), batch.parts.copy(), batch.joints.copy()
+    for quarter in (1, 2, 3):
+        chosen = quarters == quarter
+        crop[chosen] = np.rot90(crop[chosen], quarter, axes=(1, 2))
+        parts[chosen] = np.rot90(parts[chosen], quarter, axes=(1, 2))
+        for _ in range(quarter):
+            u, v = joints[chosen, :, 0], joints[chosen, :, 1]
+            joints[chosen, :, 0], joints[chosen, :, 1] = v, -u
+    return batch._replace(crop=crop, parts=parts, joints=joints)
+
+
+def moved(batch: PoseBatch, pixels: NDArray[np.integer], depth: NDArray[np.floating]) -> PoseBatch:
+    """Move the cubes: what they show moves the other way.
+
+    Args:
+        batch: What is moved.
+        pixels: (B, 2) whole pixels right and down.
+        depth: (B,) away from the camera, in units of half the cube.
+    """
+    size = batch.crop.shape[1]
+    crop, parts = np.ones_like(batch.crop), np.zeros_like(batch.parts)
+    for number, (right, down) in enumerate(np.clip(pixels, -size // 2, size // 2)):
+        to = (slice(max(0, -down), size - max(0, down)), slice(max(0, -right), size - max(0, right)))
+        source = (slice(max(0, down), size - max(0, -down)), slice(max(0, right), size - max(0, -right)))
+        crop[number][to] = batch.crop[number][source]
+        parts[number][to] = batch.parts[number][source]
+    nearer = crop - depth.astype(np.float32)[:, None, None]
+    outside = (crop >= BACKGROUND_DEPTH) | (np.abs(nearer) >= 1.0)
+    offset = np.concatenate([pixels * 2.0 / size, depth[:, None]], axis=1).astype(np.float32)
+    return batch._replace(
+        crop=np.where(outside, np.float32(BACKGROUND_DEPTH), nearer),
+        parts=np.where(outside, np.uint8(0), parts),
+        joints=batch.joints - offset[:, None],
+    )
 
 
 def parts_view(

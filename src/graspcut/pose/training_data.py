@@ -24,7 +24,7 @@ from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.scene import SceneConfig
 from graspcut.synth.sensors.names import SensorName
 
-_HANDS = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.25, two_hands=0.1, background_none=1.0)
+_HANDS = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.25, two_hands=0.1, background_none=1.0)
 _SENSORS: tuple[SensorName, ...] = ("sr300", "kinect", "sr300", "ideal")
 _RENDERED_FILE = "crops.npz"
 
@@ -183,5 +183,5 @@ def joint_samples(
 def dictionary_images(hands: HandCrops, views: ViewConfig, views_per_hand: int, seed: int) -> NDArray[np.uint8]:
     """Part maps (n, 48, 48) of random views of hands, without forearms, for a `PatchDictionary`."""
     rng = np.random.default_rng([seed, 92])
-    target = CropTarget(dataclasses.replace(views, forearm=False))
+    target = CropTarget(dataclasses.replace(views, forearm=False, mask_errors=0.0))
     return np.concatenate([target(arrays_of(hands), rng).parts for _ in range(views_per_hand)])

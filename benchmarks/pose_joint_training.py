@@ -1,0 +1,187 @@
+"""The economical training of the shipped joint network and locator: random views of rendered hands, made as they go.
+
+    python benchmarks/pose_joint_training.py locator --crops crops/arms-train.npz --test crops/arms-test.npz
+        --steps 700 --out runs/locator
+    python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
+        --steps 3000 --out runs/joints-whole
+    python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
+        --parts runs/parts/model --start runs/joints-whole/model --hands 8000 --steps 800 --rate 1e-3 --out runs/joints
+
+`graspcut train pose-joints` trains with the shared trainer on views that were stored with their predicted parts. Here
+the network learns first without masks, which costs a quarter and needs no parts, and then goes on with them: the two
+have the same weights. Masks are given errors as a segmentation makes them. The rate is constant and falls to 0 over
+the second half, so a run may be continued with another number of steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from graspcut.pose.crops import CENTRE_JOINT, HandCrops
+from graspcut.pose.data import ALL_VIEWS, LOCATOR_VIEWS, CropTarget, PoseBatch, arrays_of, stored_target
+from graspcut.pose.models.hand_locator import HandLocator
+from graspcut.pose.models.joint_network import SharedJointConfig, SharedJointNetwork
+from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask
+from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
+from graspcut.runtime.model_folder import load_model_folder
+
+Batches = Callable[[np.random.Generator], PoseBatch]
+
+
+def centre_only(batch: PoseBatch) -> PoseBatch:
+    """The joint that the locator looks for."""
+    return batch._replace(joints=batch.joints[:, [CENTRE_JOINT]], visible=batch.visible[:, [CENTRE_JOINT]])
+
+
+def fresh_views(crops: HandCrops, size: int, *, locator: bool) -> Batches:
+    """Batches of new views."""
+    arrays, target = arrays_of(crops), CropTarget(LOCATOR_VIEWS if locator else ALL_VIEWS)
+
+    def draw(rng: np.random.Generator) -> PoseBatch:
+        chosen = rng.integers(len(crops), size=size)
+        batch = target({name: values[chosen] for name, values in arrays.items()}, rng)
+        return centre_only(batch) if locator else batch
+
+    return draw
+
+
+def stored_views(crops: HandCrops, size: int, parts: Path, hands: int, kept: Path) -> Batches:
+    """Batches of views whose parts were predicted once, turned, mirrored and moved."""
+    if not kept.exists():
+        rng = np.random.default_rng(0)
+        some = crops.subset(np.sort(rng.choice(len(crops), min(hands, len(crops)), replace=False)))
+        made = CropTarget(ALL_VIEWS)(arrays_of(some), rng)
+        predicted = predict_parts(load_part_network(parts), made.crop, output_stride=2)
+        fields = made._replace(crop=made.crop.astype(np.float16), parts=predicted)._asdict()
+        np.savez(kept, **fields)
+    with np.load(kept) as stored:
+        items = {name: stored[name] for name in PoseBatch._fields}
+
+    def draw(rng: np.random.Generator) -> PoseBatch:
+        chosen = rng.integers(len(items["crop"]), size=size)
+        return stored_target({name: values[chosen] for name, values in items.items()}, rng)
+
+    return draw
+
+
+def tensors(batch: PoseBatch) -> PoseBatch:
+    """As the network takes them."""
+    return PoseBatch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in batch))
+
+
+def starting_task(arguments: argparse.Namespace) -> JointsTask:
+    """A new network, or that of another run with masks switched on or off."""
+    config = JointsConfig.quick(arguments.steps)
+    if arguments.what == "locator":
+        return LocatorTask({}, config, HandLocator())
+    network_config = SharedJointConfig(masks=arguments.parts is not None, hidden=arguments.hidden)
+    weights = None
+    if arguments.start is not None:
+        stored, weights = load_model_folder(arguments.start)
+        network_config = dataclasses.replace(network_config, hidden=int(stored["model"]["arguments"]["hidden"]))
+    network = SharedJointNetwork(network_config)
+    if weights is not None:
+        network.load_state_dict({name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()})
+    return JointsTask({}, config, network)
+
+
+@torch.no_grad()
+def score(task: JointsTask, checked: PoseBatch) -> dict[str, float]:
+    """Errors on fixed hands, in mm of the cube."""
+    task.eval()
+    totals: dict[str, Any] = {}
+    for first in range(0, len(checked.crop), 64):
+        part = tensors(PoseBatch(*(field[first : first + 64] for field in checked)))
+        for name, value in task.counts(part).items():
+            totals[name] = totals.get(name, 0) + value.numpy()
+    task.train()
+    return task.scores(totals)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train f_r or the locator."""
+    torch.manual_seed(arguments.seed)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    locator = arguments.what == "locator"
+    crops = HandCrops.join([HandCrops.load(path) for path in arguments.crops])
+    checked = fixed_batch(HandCrops.load(arguments.test), LOCATOR_VIEWS if locator else ALL_VIEWS)
+    checked = centre_only(checked) if locator else checked
+    if arguments.parts is None:
+        draw = fresh_views(crops, arguments.batch, locator=locator)
+    else:
+        checked = checked._replace(
+            parts=predict_parts(load_part_network(arguments.parts), checked.crop, output_stride=2)
+        )
+        draw = stored_views(crops, arguments.batch, arguments.parts, arguments.hands, arguments.out / "views.npz")
+    task = starting_task(arguments)
+    task.average = None
+    task.train()
+    network, checkpoint, step = task.model, arguments.out / "checkpoint.pt", 0
+    optimiser = torch.optim.AdamW(network.parameters(), arguments.rate, weight_decay=1e-2)
+    if checkpoint.exists():
+        stored = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(stored["network"])
+        optimiser.load_state_dict(stored["optimiser"])
+        step = stored["step"]
+    first, began, last, losses = step, time.process_time(), time.time(), []
+    while step < arguments.steps:
+        batch = tensors(draw(np.random.default_rng([arguments.seed, step])))
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.parts is None):
+            loss = torch.stack(list(task.loss_terms(batch, step).values())).sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        share = min(1.0, (step + 1) / 50) * min(1.0, 2 * (1 - step / arguments.steps))
+        for group in optimiser.param_groups:
+            group["lr"] = arguments.rate * share
+        optimiser.step()
+        losses.append(loss.item())
+        step += 1
+        if time.time() - last > arguments.every or step == arguments.steps:
+            last, spent = time.time(), time.process_time() - began
+            torch.save(
+                {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
+                checkpoint.with_suffix(".new"),
+            )
+            checkpoint.with_suffix(".new").replace(checkpoint)
+            speed = (step - first) * arguments.batch / spent
+            print(f"step {step}, {speed:.0f} a processor second, loss {np.mean(losses):.4f}", flush=True)
+            print({name: round(value, 3) for name, value in score(task, checked).items()}, flush=True)
+            losses = []
+    training = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+    training["crops"] = [path.name for path in arguments.crops]
+    task.export(arguments.out / "model", training=training, results=score(task, checked))
+
+
+def main() -> None:
+    """Parse and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("joints", "locator"))
+    parser.add_argument("--crops", type=Path, nargs="+", required=True)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", type=Path, help="model folder of the part network; without it no masks")
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--hands", type=int, default=8000, help="hands whose parts are predicted")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--hidden", type=int, default=384)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=float, default=150, help="seconds between reports")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,22 +1,21 @@
-"""The economical training of the shipped joint network and locator: random views of rendered hands, made as they go.
+"""The economical training of the shipped joint network and locator.
 
     python benchmarks/pose_joint_training.py locator --crops crops/arms-train.npz --test crops/arms-test.npz
-        --steps 700 --out runs/locator
+        --steps 600 --out runs/locator
     python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
-        --steps 3000 --out runs/joints-whole
+        --steps 1600 --out runs/first
     python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
-        --parts runs/parts/model --start runs/joints-whole/model --hands 8000 --steps 800 --rate 1e-3 --out runs/joints
+        --parts runs/parts/model --start runs/first/model --rate 1.5e-3 --steps 700 --out runs/joints
 
-`graspcut train pose-joints` trains with the shared trainer on views that were stored with their predicted parts. Here
-the network learns first without masks, which costs a quarter and needs no parts, and then goes on with them: the two
-have the same weights. Masks are given errors as a segmentation makes them. The rate is constant and falls to 0 over
-the second half, so a run may be continued with another number of steps.
+`graspcut train pose-joints` trains with the shared trainer. Here hands whose parts were predicted once, with masks that
+have errors, are mirrored and moved at each step; without `--parts` views are made as they go, and the parts are empty:
+cheap, and a good start. The rate falls to 0 over the second half, so a run may be continued with another number of
+steps.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +25,10 @@ import cv2
 import numpy as np
 import torch
 
-from graspcut.pose.crops import CENTRE_JOINT, HandCrops
+from graspcut.pose.crops import LOCATED_JOINTS, HandCrops
 from graspcut.pose.data import ALL_VIEWS, LOCATOR_VIEWS, CropTarget, PoseBatch, arrays_of, stored_target
 from graspcut.pose.models.hand_locator import HandLocator
-from graspcut.pose.models.joint_network import SharedJointConfig, SharedJointNetwork
+from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask
 from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
 from graspcut.runtime.model_folder import load_model_folder
@@ -37,9 +36,9 @@ from graspcut.runtime.model_folder import load_model_folder
 Batches = Callable[[np.random.Generator], PoseBatch]
 
 
-def centre_only(batch: PoseBatch) -> PoseBatch:
-    """The joint that the locator looks for."""
-    return batch._replace(joints=batch.joints[:, [CENTRE_JOINT]], visible=batch.visible[:, [CENTRE_JOINT]])
+def located_only(batch: PoseBatch) -> PoseBatch:
+    """The joints that the locator looks for."""
+    return batch._replace(joints=batch.joints[:, LOCATED_JOINTS], visible=batch.visible[:, LOCATED_JOINTS])
 
 
 def fresh_views(crops: HandCrops, size: int, *, locator: bool) -> Batches:
@@ -49,7 +48,7 @@ def fresh_views(crops: HandCrops, size: int, *, locator: bool) -> Batches:
     def draw(rng: np.random.Generator) -> PoseBatch:
         chosen = rng.integers(len(crops), size=size)
         batch = target({name: values[chosen] for name, values in arrays.items()}, rng)
-        return centre_only(batch) if locator else batch
+        return located_only(batch) if locator else batch._replace(parts=np.zeros_like(batch.parts))
 
     return draw
 
@@ -83,13 +82,9 @@ def starting_task(arguments: argparse.Namespace) -> JointsTask:
     config = JointsConfig.quick(arguments.steps)
     if arguments.what == "locator":
         return LocatorTask({}, config, HandLocator())
-    network_config = SharedJointConfig(masks=arguments.parts is not None, hidden=arguments.hidden)
-    weights = None
+    network = VotingJointNetwork(VotingJointConfig(masks=not arguments.no_masks))
     if arguments.start is not None:
-        stored, weights = load_model_folder(arguments.start)
-        network_config = dataclasses.replace(network_config, hidden=int(stored["model"]["arguments"]["hidden"]))
-    network = SharedJointNetwork(network_config)
-    if weights is not None:
+        _, weights = load_model_folder(arguments.start)
         network.load_state_dict({name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()})
     return JointsTask({}, config, network)
 
@@ -116,7 +111,7 @@ def train(arguments: argparse.Namespace) -> None:
     locator = arguments.what == "locator"
     crops = HandCrops.join([HandCrops.load(path) for path in arguments.crops])
     checked = fixed_batch(HandCrops.load(arguments.test), LOCATOR_VIEWS if locator else ALL_VIEWS)
-    checked = centre_only(checked) if locator else checked
+    checked = located_only(checked) if locator else checked
     if arguments.parts is None:
         draw = fresh_views(crops, arguments.batch, locator=locator)
     else:
@@ -137,7 +132,7 @@ def train(arguments: argparse.Namespace) -> None:
     first, began, last, losses = step, time.process_time(), time.time(), []
     while step < arguments.steps:
         batch = tensors(draw(np.random.default_rng([arguments.seed, step])))
-        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.parts is None):
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.what == "joints"):
             loss = torch.stack(list(task.loss_terms(batch, step).values())).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -171,13 +166,13 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, nargs="+", required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parts", type=Path, help="model folder of the part network; without it no masks")
+    parser.add_argument("--parts", type=Path, help="model folder of the part network; without it parts are empty")
+    parser.add_argument("--no-masks", action="store_true", help="a network that never sees parts")
     parser.add_argument("--start", type=Path)
     parser.add_argument("--hands", type=int, default=8000, help="hands whose parts are predicted")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, default=150, help="seconds between reports")
     train(parser.parse_args())

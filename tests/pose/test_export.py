@@ -26,7 +26,7 @@ from graspcut.runtime.model_folder import save_model_folder
 SMALL: dict[str, nn.Module] = {
     "pose-parts": PartNetwork(PartNetworkConfig(21, (4, 6, 8), 10)),
     "pose-joints": SharedJointNetwork(SharedJointConfig(hidden=12, channels=6)),
-    "pose-locator": HandLocator(HandLocatorConfig(hidden=6)),
+    "pose-locator": HandLocator(HandLocatorConfig((4, 4, 4))),
 }
 
 

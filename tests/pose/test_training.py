@@ -107,13 +107,19 @@ def test_recipes(crops: HandCrops, crop_file: Path, tmp_path: Path) -> None:
     )
 
     joints = JointsTraining(
-        parts=str(finished.model_folder), steps=12, batch_size=12, hidden=32, views_per_hand=1, **small
+        parts=str(finished.model_folder),
+        network="shared",
+        hidden=32,
+        steps=12,
+        batch_size=12,
+        views_per_hand=1,
+        **small,
     )
     result = train_joints(joints, run(tmp_path / "joints", validate_every_steps=3))
     assert result.finished and 0 < result.metrics["val/mean_3d_mm"] < 200
     assert {"val/visible_3d_mm", "val/handedness", "val/visibility", "val/mean_2d_mm"} <= set(result.metrics)
 
-    locator = JointsTraining(network="locator", steps=2, batch_size=12, hidden=4, views_per_hand=1, **small)
+    locator = JointsTraining(network="locator", steps=2, batch_size=12, views_per_hand=1, **small)
     located = train_joints(locator, run(tmp_path / "locator"))
     assert located.model_folder is not None
     assert method_of_model(located.model_folder).task == "pose-locator"

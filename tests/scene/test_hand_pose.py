@@ -69,7 +69,7 @@ def estimator() -> PoseEstimator:
     return PoseEstimator(
         PartPredictor.from_network(parts.eval(), device="cpu"),
         JointPredictor.from_network(joints.eval(), device="cpu"),
-        LocatorPredictor.from_network(HandLocator(HandLocatorConfig(hidden=4)).eval(), device="cpu"),
+        LocatorPredictor.from_network(HandLocator(HandLocatorConfig((4, 4, 4))).eval(), device="cpu"),
         least_confidence=0.0,
     )
 

@@ -31,7 +31,9 @@ WINDOW_MM = 400.0
 # Wide enough for a forearm: what the hand is looked for in.
 ARM_WINDOW_MM = 900.0
 DEPTH_UNIT_MM = 0.125
-CENTRE_JOINT = JOINT_NAMES.index("middle_mcp")
+CENTRE_JOINT, WRIST_JOINT = JOINT_NAMES.index("middle_mcp"), JOINT_NAMES.index("wrist")
+# What the locator finds: the cube's centre, and where the hand begins.
+LOCATED_JOINTS = (CENTRE_JOINT, WRIST_JOINT)
 
 
 @dataclass(frozen=True)

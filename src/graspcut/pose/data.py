@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.pose.crops import HandCrops, HandSample, View
+from graspcut.pose.crops import CENTRE_JOINT, WRIST_JOINT, HandCrops, HandSample, View
 from graspcut.pose.mask_errors import with_mask_errors
 from graspcut.pose.preprocessing import BACKGROUND_DEPTH, CUBE_MM, LOCATOR_CUBE_MM
 from graspcut.train.description import described
@@ -34,12 +34,17 @@ class PoseBatch(NamedTuple):
     right: Any
 
 
+_UP: NDArray[np.float64] = np.array([0.0, -1.0])
+
+
 @dataclass(frozen=True)
 class ViewConfig:
     """How cubes are placed for training.
 
     Attributes:
         roll_deg: Standard deviation of the turn about the viewing axis; None turns by any angle.
+        aligned_mm: Turn each hand until it points up, as well as somebody can who is so many mm off at its wrist and at
+            its middle knuckle (standard deviation in each direction); then `roll_deg` comes on top. None does not.
         mirror: "random" shows every hand as a right and as a left one; "right" shows all as right hands.
         shift_mm: Standard deviation of the cube's centre in each direction.
         cube_deviation: Standard deviation of the logarithm of the cube's edge.
@@ -49,6 +54,7 @@ class ViewConfig:
     """
 
     roll_deg: float | None = None
+    aligned_mm: float | None = None
     mirror: Literal["random", "right"] = "random"
     shift_mm: float = 8.0
     cube_deviation: float = 0.06
@@ -56,10 +62,12 @@ class ViewConfig:
     forearm: bool = True
     mask_errors: float = 0.7
 
-    def draw(self, rng: np.random.Generator, right: bool) -> View:
-        """A random view of a hand."""
+    def draw(self, rng: np.random.Generator, right: bool, along_mm: NDArray[np.floating] = _UP) -> View:
+        """A random view of a hand, which points along (x, y) `along_mm`."""
         shift = rng.normal(0, self.shift_mm, 3)
         turn = rng.uniform(0, 360) if self.roll_deg is None else rng.normal(0, self.roll_deg)
+        if self.aligned_mm is not None:
+            turn += upright_deg(along_mm + rng.normal(0, self.aligned_mm * 2**0.5, 2))
         return View(
             shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
             roll_deg=float(turn),
@@ -67,12 +75,19 @@ class ViewConfig:
             cube_mm=float(self.cube_mm * np.exp(rng.normal(0, self.cube_deviation))),
         )
 
-    def fixed(self, right: bool) -> View:
-        """The view for measuring: nothing changed but what `mirror` asks for."""
-        return View(mirrored=self.mirror == "right" and not right, cube_mm=self.cube_mm)
+    def fixed(self, right: bool, along_mm: NDArray[np.floating] = _UP) -> View:
+        """The view for measuring: nothing changed but what `mirror` and `aligned_mm` ask for."""
+        turn = 0.0 if self.aligned_mm is None else upright_deg(along_mm)
+        return View(mirrored=self.mirror == "right" and not right, cube_mm=self.cube_mm, roll_deg=turn)
 
 
-ALL_VIEWS = ViewConfig()
+def upright_deg(along: NDArray[np.floating]) -> float:
+    """The roll of a cube in which what points along (x, y) in the picture points up."""
+    return float(np.degrees(np.arctan2(along[0], -along[1])))
+
+
+# Hands of whole frames: the locator says where they are and which way they point.
+ALL_VIEWS = ViewConfig(roll_deg=5.0, aligned_mm=18.0)
 # How far stored views are moved: standard deviations in pixels and in halves of the cube.
 _MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
 LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)
@@ -95,8 +110,11 @@ class CropTarget:
     def __call__(self, items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
         """One view of each item."""
         crops = HandCrops(**items)
+        along = crops.joints_mm[:, CENTRE_JOINT, :2] - crops.joints_mm[:, WRIST_JOINT, :2]
+        along = np.where(np.isfinite(along).all(axis=1, keepdims=True), along, _UP)
         views = [
-            self.views.fixed(bool(right)) if self.fixed else self.views.draw(rng, bool(right)) for right in crops.right
+            self.views.fixed(bool(right), way) if self.fixed else self.views.draw(rng, bool(right), way)
+            for right, way in zip(crops.right, along, strict=True)
         ]
         samples = [crops.sample(number, view, forearm=self.views.forearm) for number, view in enumerate(views)]
         batch = batch_of(samples)
@@ -120,14 +138,18 @@ def arrays_of(crops: HandCrops) -> dict[str, NDArray[Any]]:
 
 
 def stored_target(items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
-    """A batch of stored views, each mirrored or not, turned by quarters and moved by whole pixels.
+    """A batch of stored views, each mirrored or not and moved by whole pixels.
 
     A hand's mirror image is one of the other side. None of it mixes pixels, so predicted parts move along.
     """
     count = len(items["crop"])
     batch = mirrored_where(PoseBatch(**items), rng.random(count) < 0.5)
-    batch = turned(batch, rng.integers(4, size=count))
     return moved(batch, np.rint(rng.normal(0, _MOVED_PX, (count, 2))).astype(int), rng.normal(0, _MOVED_DEPTH, count))
+
+
+def turned_target(items: dict[str, NDArray[Any]], rng: np.random.Generator) -> PoseBatch:
+    """The same, turned by quarters too: for views of hands that point anywhere."""
+    return turned(stored_target(items, rng), rng.integers(4, size=len(items["crop"])))
 
 
 def kept_target(items: dict[str, NDArray[Any]], _: np.random.Generator) -> PoseBatch:

@@ -64,7 +64,7 @@ class JointGraph(nn.Module):
 
 
 class LocatorGraph(nn.Module):
-    """Wide crop to the hand's centre.
+    """Wide crop to the hand's centre and wrist.
 
     Args:
         network: A `HandLocator`.
@@ -74,8 +74,8 @@ class LocatorGraph(nn.Module):
         super().__init__()
         self.contrast, self.network = LocalContrast(), network
 
-    def forward(self, crop: Tensor) -> Tensor:
-        """(n, 48, 48) to (n, 3), u v d."""
+    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 48, 48) to centre and wrist, (n, 3) each, u v d."""
         crop = crop[:, None]
-        centre: Tensor = self.network(self.contrast(crop), crop, crop)[0][:, 0]
-        return centre
+        found: Tensor = self.network(self.contrast(crop), crop, crop)[0]
+        return found[:, 0], found[:, 1]

@@ -120,14 +120,14 @@ class JointPredictor(_PosePredictor):
 
 
 class LocatorPredictor(_PosePredictor):
-    """Wide crops to the hand's centre."""
+    """Wide crops to the hand's centre and wrist."""
 
     contract = TaskContract(
         task="pose-locator",
         labels=None,
         arrays=(_CROP,),
         settings=(),
-        outputs=(ArraySpec("centre", "float32", ("batch", 3)),),
+        outputs=(ArraySpec("centre", "float32", ("batch", 3)), ArraySpec("wrist", "float32", ("batch", 3))),
     )
     default_model = DEFAULT_LOCATOR
 
@@ -264,7 +264,7 @@ class PoseEstimator:
     def _hand(
         self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera
     ) -> tuple[HandJoints, NDArray[np.uint8]]:
-        geometry = CropGeometry(camera, self._centre(depth, mask, camera), CUBE_MM)
+        geometry = self._cube(depth, mask, camera)
         parts, found = self._run(depth, mask, geometry)
         centre = geometry.to_camera(found["joints"][0, JOINT_NAMES.index("middle_mcp")])
         far = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
@@ -286,17 +286,18 @@ class PoseEstimator:
         hand = HandJoints(joints, confidence, visible, float(found["right"][0]))
         return hand, paste_labels(parts, geometry, mask, depth.shape)
 
-    def _centre(
-        self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera
-    ) -> tuple[float, float, float]:
-        middle = middle_of(depth, mask, camera)
+    def _cube(self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera) -> CropGeometry:
+        """The cube around the hand, turned until the hand points up in it."""
+        middle, roll_deg = middle_of(depth, mask, camera), 0.0
         if self.locator is not None:
             wide = CropGeometry(camera, _triple(middle), LOCATOR_CUBE_MM)
-            found = self.locator.run({"crop": crop_cube(depth, wide, mask)[None]})["centre"][0]
-            moved = wide.to_camera(found)
-            if _holds_hand(depth, mask, camera, moved, middle):
-                middle = moved
-        return _triple(middle)
+            found = self.locator.run({"crop": crop_cube(depth, wide, mask)[None]})
+            centre, wrist = (wide.to_camera(found[name][0]) for name in ("centre", "wrist"))
+            if _holds_hand(depth, mask, camera, centre, middle):
+                middle = centre
+                across, down = (centre - wrist)[:2]
+                roll_deg = float(np.degrees(np.arctan2(across, -down)))
+        return CropGeometry(camera, _triple(middle), CUBE_MM, roll_deg=roll_deg)
 
     def _run(
         self, depth: NDArray[np.float32], mask: NDArray[np.bool_], geometry: CropGeometry

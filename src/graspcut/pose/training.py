@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.pose.crops import HandCrops
-from graspcut.pose.data import LOCATOR_VIEWS, PoseBatch, kept_target, parts_view, stored_target, validation_of
+from graspcut.pose.data import (
+    LOCATOR_VIEWS,
+    PoseBatch,
+    kept_target,
+    parts_view,
+    stored_target,
+    turned_target,
+    validation_of,
+)
 from graspcut.pose.models import build_model
 from graspcut.pose.models.part_network import PartNetwork
 from graspcut.pose.patches import PatchDictionary, SearchConfig
@@ -38,11 +46,13 @@ from graspcut.train.streams import ArrayView, TrainingData
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 _NETWORKS = {
+    "voting": "VotingJointNetwork",
     "shared": "SharedJointNetwork",
     "separate": "SeparateJointNetworks",
     "cascade": "JointCascade",
     "locator": "HandLocator",
 }
+_MASKED = ("voting", "shared", "separate")
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ class JointsTraining(HandData):
 
     Attributes:
         parts: Model folder of the part network whose maps are masks.
-        network: "shared" over joints (ships), "separate" for each joint, as in the paper, "cascade",
+        network: "voting" (ships), "shared", f_r with one set of layers for all joints, "separate" for each joint, as in
+            the paper, "cascade",
             baseline (b), which needs no parts, or "locator", which finds the
             hand in a mask with a forearm and needs neither parts nor masks.
         masks: Use the parts; without it is baseline (a), direct regression.
@@ -85,7 +96,7 @@ class JointsTraining(HandData):
     """
 
     parts: str = "hand-parts"
-    network: Literal["shared", "separate", "cascade", "locator"] = "shared"
+    network: Literal["voting", "shared", "separate", "cascade", "locator"] = "voting"
     masks: bool = True
     preset: Literal["quick", "paper"] = "quick"
     views_per_hand: int = 2
@@ -152,8 +163,9 @@ def train_joints(training: JointsTraining, run: RunConfig) -> RunResult:
     prepare_run(run)
     samples, checked = stored_joint_samples(training, run.folder)
     mirrored = training.views.mirror == "random"
+    target = turned_target if training.network == "locator" else stored_target
     view = ArrayView(
-        samples, stored_target if mirrored else kept_target, batch_size=training.batch_size,
+        samples, target if mirrored else kept_target, batch_size=training.batch_size,
         order_seed=training.data_seed,
     )  # fmt: skip
     config = JointsConfig.paper(training.steps) if training.preset == "paper" else JointsConfig.quick(training.steps)
@@ -174,7 +186,7 @@ def _joint_network(training: JointsTraining) -> tuple[dict[str, Any], torch.nn.M
         model = build_model(stored["model"])
         fill_network(model, weights, training.start)
         return dict(stored["model"]), model.train()
-    arguments: dict[str, Any] = {"masks": training.masks} if training.network in ("shared", "separate") else {}
+    arguments: dict[str, Any] = {"masks": training.masks} if training.network in _MASKED else {}
     if training.hidden is not None:
         arguments["hidden"] = training.hidden
     return {"class": _NETWORKS[training.network], "arguments": arguments}, None
@@ -187,7 +199,7 @@ def stored_joint_samples(
     kept = folder / "samples.npz"
     if not kept.exists():
         hands, held = split_hands(training, load_hands(training, folder, arm=training.network == "locator"))
-        needs_parts = training.masks and training.network in ("shared", "separate")
+        needs_parts = training.masks and training.network in _MASKED
         network = load_part_network(training.parts) if needs_parts else None
         views = LOCATOR_VIEWS if training.network == "locator" else training.views
         made = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.dataset import open_dataset
 from graspcut.frames.errors import FrameError
-from graspcut.pose.crops import CENTRE_JOINT, HandCrops, hand_windows, render_crops
+from graspcut.pose.crops import LOCATED_JOINTS, HandCrops, hand_windows, render_crops
 from graspcut.pose.data import ALL_VIEWS, LOCATOR_VIEWS, UPRIGHT_VIEWS, CropTarget, PoseBatch, ViewConfig, arrays_of
 from graspcut.pose.models import build_model
 from graspcut.pose.models.local_contrast import LocalContrast
@@ -168,7 +168,7 @@ def joint_samples(
     parts = np.zeros(crops.shape, np.uint8) if network is None else predict_parts(network, crops, output_stride=2)
     if views == LOCATOR_VIEWS:
         batches = [
-            batch._replace(joints=batch.joints[:, [CENTRE_JOINT]], visible=batch.visible[:, [CENTRE_JOINT]])
+            batch._replace(joints=batch.joints[:, LOCATED_JOINTS], visible=batch.visible[:, LOCATED_JOINTS])
             for batch in batches
         ]
     return {

@@ -17,6 +17,7 @@ from graspcut.pose.models.joint_network import (
     SharedJointNetwork,
 )
 from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
+from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 
 MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "HandLocator": (HandLocator, HandLocatorConfig),
@@ -24,6 +25,7 @@ MODELS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "PartNetwork": (PartNetwork, PartNetworkConfig),
     "SharedJointNetwork": (SharedJointNetwork, SharedJointConfig),
     "SeparateJointNetworks": (SeparateJointNetworks, SeparateJointConfig),
+    "VotingJointNetwork": (VotingJointNetwork, VotingJointConfig),
 }
 
 

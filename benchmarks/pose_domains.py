@@ -5,8 +5,9 @@
 source: a clean sensor, smaller hands, bare. target: larger hands, a Kinect's noise and holes, half of the hands holding
 something that is cut away. Both are seen as NYU's are: right hands (left ones are mirrored) with the forearm from
 below.
-shipped: everything that `graspcut synth` renders, any view, three sensors. arms: wider windows with forearms. Each set
-has a test part from other seeds; the shipped one's holds objects of kinds that training never sees.
+shipped: close-ups of any view, three sensors (profile v1). cameras: all cameras, at tables too (profile v2). arms:
+wider windows with forearms. Each set has a test part from other seeds; the shipped one's holds objects of kinds that
+training never sees.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from graspcut.synth.sensors.names import SensorName
 
 BARE = SceneConfig(nothing=0.0, object_only=0.0, hand_only=1.0, two_hands=0.0, sleeve=0.0, background_none=1.0)
 MIXED = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.5, two_hands=0.0, sleeve=0.0, background_none=1.0)
-HELD = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.2, two_hands=0.1, background_none=1.0)
+HELD = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.2, two_hands=0.1, background_none=1.0)
+# All places and cameras of profile v2 that show hands.
+PLACES = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.25, two_hands=0.15, background_none=0.8)
 WINDOW = (200, 200)
 
 
@@ -58,6 +61,8 @@ def configuration(domain: str, test: bool, part: int) -> SynthConfig:
         return SynthConfig(profile="v1", sensor="ideal", colour=False, window=WINDOW, scene=BARE, cut_background=0.0)
     if domain == "target":
         return SynthConfig(profile="v1", sensor="kinect", colour=False, window=WINDOW, scene=MIXED, cut_background=0.0)
+    if domain == "cameras":
+        return SynthConfig(colour=False, scene=PLACES, held_out_kinds=test, cut_background=0.0)
     if domain == "arms":
         return SynthConfig(sensor="sr300", colour=False, scene=HELD, focal_jitter=0.1, cut_background=0.0)
     sensors: tuple[SensorName, ...] = ("sr300", "kinect", "sr300", "ideal")
@@ -78,8 +83,12 @@ def render_part(job: tuple[str, bool, int, int]) -> HandCrops:
     """One part of a set: every part has its own seed."""
     domain, test, part, count = job
     cv2.setNumThreads(1)
-    seed = {"source": 100, "target": 200, "shipped": 300, "arms": 400}[domain] * 1000 + (900 if test else 0) + part
-    accept = {"source": accept_source, "target": accept_target, "shipped": None, "arms": None}[domain]
+    seed = (
+        {"source": 100, "target": 200, "shipped": 300, "arms": 400, "cameras": 500}[domain] * 1000
+        + (900 if test else 0)
+        + part
+    )
+    accept = {"source": accept_source, "target": accept_target, "shipped": None, "arms": None, "cameras": None}[domain]
     generator = FrameGenerator(configuration(domain, test, part), seed=seed)
     return render_crops(generator.__getitem__, count, accept=accept, arm=domain == "arms")
 
@@ -122,6 +131,8 @@ def main() -> None:
         ("target", False, 3000),
         ("arms", True, 500),
         ("arms", False, 12000),
+        ("cameras", True, 400),
+        ("cameras", False, 6000),
         ("shipped", True, 1000),
         ("shipped", False, 24000),
     ):

@@ -59,7 +59,8 @@ def stored_views(crops: HandCrops, size: int, parts: Path, hands: int, kept: Pat
         rng = np.random.default_rng(0)
         some = crops.subset(np.sort(rng.choice(len(crops), min(hands, len(crops)), replace=False)))
         made = CropTarget(ALL_VIEWS)(arrays_of(some), rng)
-        predicted = predict_parts(load_part_network(parts), made.crop, output_stride=2)
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = predict_parts(load_part_network(parts), made.crop, output_stride=2)
         fields = made._replace(crop=made.crop.astype(np.float16), parts=predicted)._asdict()
         np.savez(kept, **fields)
     with np.load(kept) as stored:

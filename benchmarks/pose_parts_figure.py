@@ -53,7 +53,8 @@ def main() -> None:
     arguments = parser.parse_args()
     views = UPRIGHT_VIEWS if arguments.upright else ALL_VIEWS
     batch = fixed_batch(HandCrops.load(arguments.hands).subset(slice(-arguments.count, None)), views)
-    recalls, table = {}, {}
+    recalls: dict[str, NDArray[np.floating]] = {}
+    table: dict[str, dict[str, float]] = {}
     for model in arguments.models:
         name, _, folder = model.partition("=")
         counts = part_counts(predict_parts(load_part_network(folder), batch.crop), batch.parts)

@@ -1,6 +1,7 @@
 """The shipped hand pose on whole frames: errors on rendered hands that hold objects of unseen kinds, and time a frame.
 
     python benchmarks/pose_shipped.py --frames 300
+    python benchmarks/pose_shipped.py --frames 300 --profile v1
     python benchmarks/pose_shipped.py --frames 300 --parts mine/parts --joints mine/joints --locator mine/locator
 
 Hands come from graspcut segment, without object pixels. A hand is found if a hand was estimated whose mean joint is
@@ -30,7 +31,7 @@ from graspcut.segmentation.predictor import Segmenter
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.scene import SceneConfig
 
-SCENE = SceneConfig(nothing=0.0, object_only=0.0, hand_only=0.0, two_hands=0.0)
+SCENE = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.0, two_hands=0.0)
 SEED = 4_242_424
 FOUND_MM = 80.0
 
@@ -69,13 +70,16 @@ def main() -> None:
     parser.add_argument("--joints", default="hand-joints")
     parser.add_argument("--locator", default="hand-locator")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--profile", choices=("v1", "v2"), default="v2", help="v1 shows close-ups by an SR300 alone")
     parser.add_argument("--true-masks", action="store_true", help="hands from the renderer's labels instead")
     parser.add_argument("--timed", type=int, default=60, help="frames that are timed")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--save", type=Path, default=Path("pose.json"))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    generator = FrameGenerator(SynthConfig(scene=SCENE, held_out_kinds=True, colour=False), SEED)
+    generator = FrameGenerator(
+        SynthConfig(profile=arguments.profile, scene=SCENE, held_out_kinds=True, colour=False), SEED
+    )
     segmenter = Segmenter.load(threads=arguments.threads)
     models = PoseModels(arguments.parts, arguments.joints, arguments.locator)
     estimator = PoseEstimator.load(models, threads=arguments.threads)
@@ -105,6 +109,7 @@ def main() -> None:
     seen = np.array(visible)
     facts: dict[str, Any] = {
         "frames": arguments.frames,
+        "profile": arguments.profile,
         "hands": hands,
         "found_percent": 100 * len(predicted) / max(hands, 1),
         "visible_joints_3d_mm": float(np.nanmean(errors.error_3d_mm[seen])),

@@ -74,7 +74,8 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.T
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return (x.T if tall else x).float()
+    found: Tensor = (x.T if tall else x).float()
+    return found
 
 
 def windows(batch: PoseBatch, image: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -44,8 +44,9 @@ DEFAULT_PARTS, DEFAULT_JOINTS, DEFAULT_LOCATOR = "hand-parts", "hand-joints", "h
 _JOINTS = len(JOINT_NAMES)
 _CROP = ArraySpec("crop", "float32", ("batch", CROP_PX, CROP_PX))
 _PARTS = ArraySpec("parts", "uint8", ("batch", CROP_PX, CROP_PX))
-# A cube whose centre is farther than this from where the joints say the hand is, is placed again.
+# A cube that is farther from where the joints say the hand is, or turned more, is placed again.
 _RECENTRE_MM = 20.0
+_TURN_AGAIN_DEG = 25.0
 
 
 class _PosePredictor(Predictor):
@@ -266,10 +267,12 @@ class PoseEstimator:
     ) -> tuple[HandJoints, NDArray[np.uint8]]:
         geometry = self._cube(depth, mask, camera)
         parts, found = self._run(depth, mask, geometry)
-        centre = geometry.to_camera(found["joints"][0, JOINT_NAMES.index("middle_mcp")])
-        far = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
-        if far and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
-            again = replace(geometry, centre_mm=_triple(centre))
+        centre, wrist = (geometry.to_camera(found["joints"][0, JOINT_NAMES.index(n)]) for n in ("middle_mcp", "wrist"))
+        turn = _upright_deg(centre - wrist, geometry.roll_deg) if self.locator is not None else geometry.roll_deg
+        off = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
+        off |= abs((turn - geometry.roll_deg + 180) % 360 - 180) > _TURN_AGAIN_DEG
+        if off and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
+            again = replace(geometry, centre_mm=_triple(centre), roll_deg=turn)
             second = self._run(depth, mask, again)
             # The better of two places is the one whose joints are surer.
             if second[1]["confidence"].mean() >= found["confidence"].mean():
@@ -295,8 +298,7 @@ class PoseEstimator:
             centre, wrist = (wide.to_camera(found[name][0]) for name in ("centre", "wrist"))
             if _holds_hand(depth, mask, camera, centre, middle):
                 middle = centre
-                across, down = (centre - wrist)[:2]
-                roll_deg = float(np.degrees(np.arctan2(across, -down)))
+                roll_deg = _upright_deg(centre - wrist, roll_deg)
         return CropGeometry(camera, _triple(middle), CUBE_MM, roll_deg=roll_deg)
 
     def _run(
@@ -335,6 +337,15 @@ def models_are_shipped() -> bool:
     except ValueError:
         return False
     return True
+
+
+def _upright_deg(along_mm: NDArray[np.floating], instead_deg: float) -> float:
+    """The roll of a cube in which a hand that points along (x, y, z) points up; hands that point at the camera have
+    none."""
+    across, down = float(along_mm[0]), float(along_mm[1])
+    if not np.hypot(across, down) > 0.2 * np.linalg.norm(along_mm):
+        return instead_deg
+    return float(np.degrees(np.arctan2(across, -down)))
 
 
 def _triple(point: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -20,12 +20,13 @@ from graspcut.pose.models.joint_network import (
     SharedJointNetwork,
 )
 from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
+from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 from graspcut.runtime.export import export_model
 from graspcut.runtime.model_folder import save_model_folder
 
 SMALL: dict[str, nn.Module] = {
     "pose-parts": PartNetwork(PartNetworkConfig(21, (4, 6, 8), 10)),
-    "pose-joints": SharedJointNetwork(SharedJointConfig(hidden=12, channels=6)),
+    "pose-joints": VotingJointNetwork(VotingJointConfig(channels=(4, 6, 8), dilations=(1, 2))),
     "pose-locator": HandLocator(HandLocatorConfig((4, 4, 4))),
 }
 
@@ -55,7 +56,11 @@ def test_graph_agrees_with_pytorch(task: str, tmp_path: Path) -> None:
 
 
 def test_configurations_build_the_same_networks() -> None:
-    networks = [*SMALL.values(), SeparateJointNetworks(SeparateJointConfig(hidden=4))]
+    networks = [
+        *SMALL.values(),
+        SharedJointNetwork(SharedJointConfig(hidden=12, channels=6)),
+        SeparateJointNetworks(SeparateJointConfig(hidden=4)),
+    ]
     for network in networks:
         again = build_model(model_config(network))
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}

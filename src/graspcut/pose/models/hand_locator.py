@@ -63,7 +63,7 @@ class HandLocator(nn.Module):
         """
         votes = self.votes(self.coarse(self.halving(torch.cat([image, crop], dim=1)))).float()
         size = votes.shape[-1]
-        said = votes.reshape(len(crop), self.config.points, 4, size * size)
+        said = votes.reshape(-1, self.config.points, 4, size * size)
         weights = functional.softmax(said[:, :, 0], dim=2)
         steps = (torch.arange(size, device=votes.device, dtype=votes.dtype) + 0.5) * (2.0 / size) - 1.0
         down, right = torch.meshgrid(steps, steps, indexing="ij")

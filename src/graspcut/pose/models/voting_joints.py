@@ -83,7 +83,7 @@ class VotingJointNetwork(nn.Module):
             maps = torch.cat([maps, functional.avg_pool2d(regions, 2)], dim=1)
         maps = self.coarse(maps)
         size = maps.shape[-1]
-        said = self.votes(maps).float().reshape(len(crop), len(self.config.joint_parts), _SAID, size * size)
+        said = self.votes(maps).float().reshape(-1, len(self.config.joint_parts), _SAID, size * size)
         weights = functional.softmax(said[:, :, 0], dim=2)
         steps = (torch.arange(size, device=maps.device, dtype=said.dtype) + 0.5) * (2.0 / size) - 1.0
         down, right = torch.meshgrid(steps, steps, indexing="ij")

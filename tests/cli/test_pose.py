@@ -42,7 +42,8 @@ def test_writes_what_it_promises(close_ups: FrameGenerator, tmp_path: Path) -> N
 
     depth = close_ups[1].frame.depth_mm
     Image.fromarray(depth.astype(np.uint16)).save(tmp_path / "frame.png")
-    assert run(["pose", str(tmp_path / "frame.png"), "--out", str(tmp_path / "out"), "--threads", "1"]) == 0
+    command = ["pose", str(tmp_path / "frame.png"), "--out", str(tmp_path / "out"), "--depth-unit-mm", "1"]
+    assert run([*command, "--threads", "1"]) == 0
     out = tmp_path / "out"
     assert {"frame_parts.png", "frame_joints.json", "joints.csv", "summary.json"} <= {p.name for p in out.iterdir()}
     assert (out / "overlay" / "frame.png").is_file()

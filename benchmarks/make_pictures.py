@@ -79,9 +79,13 @@ def moving_pictures(segmenter: Segmenter) -> list[NDArray[np.uint8]]:
     near, far = np.percentile(seen, (0.5, 99))
     pictures = []
     for frame, result in list(zip(frames, segmenter.stream().smooth(frames), strict=True))[::EVERY]:
-        panels = (depth_to_colour(frame.depth_mm, float(near), float(far)), result.draw())
+        panels: tuple[NDArray[np.uint8], ...] = (
+            depth_to_colour(frame.depth_mm, float(near), float(far)),
+            result.draw(),
+        )
         # GIF stores noise badly: the panels are smaller than the frames.
-        pictures.append(np.hstack([cv2.resize(panel, PANEL, interpolation=cv2.INTER_AREA) for panel in panels]))
+        small = [cv2.resize(panel, PANEL, interpolation=cv2.INTER_AREA) for panel in panels]
+        pictures.append(np.asarray(np.hstack(small), np.uint8))
     return pictures
 
 

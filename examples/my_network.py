@@ -46,7 +46,7 @@ class SmallUNet(nn.Module):
         """Segments depth frames.
 
         Args:
-            depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data; H and W are whole multiples of 16.
+            depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data; any H and W.
             focal_px: (B,) float32 pixels; this network does not need it.
 
         Returns:
@@ -56,8 +56,8 @@ class SmallUNet(nn.Module):
         fine = self.fine(torch.cat((depth_mm / 1000.0 - known, known), dim=1))
         middle = self.middle(functional.max_pool2d(fine, 2))
         coarse = self.coarse(functional.max_pool2d(middle, 2))
-        middle = self.middle_again(torch.cat((doubled(coarse), middle), dim=1))
-        fine = self.fine_again(torch.cat((doubled(middle), fine), dim=1))
+        middle = self.middle_again(torch.cat((as_large(coarse, middle), middle), dim=1))
+        fine = self.fine_again(torch.cat((as_large(middle, fine), fine), dim=1))
         logits: Tensor = self.logits(fine)
         return logits
 
@@ -67,9 +67,9 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-def doubled(maps: Tensor) -> Tensor:
-    """Twice the height and width, by repetition."""
-    return functional.interpolate(maps, scale_factor=2.0, mode="nearest")
+def as_large(maps: Tensor, other: Tensor) -> Tensor:
+    """The maps at the height and width of others, by repetition; halving an odd size and doubling it would lose one."""
+    return functional.interpolate(maps, size=other.shape[-2:], mode="nearest")
 
 
 register_network(SmallUNet, SmallUNetConfig)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from graspcut.cli.options import NOTHING_SAID, Input
+from graspcut.nn.own_networks import open_network_file
 from graspcut.segmentation.adaptation import AdaptationReport, adapt_to_recordings
 from graspcut.segmentation.predictor import DEFAULT_MODEL
 from graspcut.segmentation.self_training import AdaptationConfig
@@ -25,6 +26,7 @@ def adapt(
     *inputs: Annotated[Path, Parameter(required=True)],
     out: Path,
     model: str = DEFAULT_MODEL,
+    network_file: Path | None = None,
     given: Input = NOTHING_SAID,
     scene: Path | None = None,
     config: Annotated[AdaptationConfig, Parameter(name="*", negative_bool="")] = _DEFAULT,
@@ -36,11 +38,14 @@ def adapt(
         out: Model folder to write; OUT-adaptation beside it holds what is needed to continue, report.json and
             before_after.png.
         model: Model to begin with.
+        network_file: Python file of a network of your own, see docs/add-a-network.md.
         given: What the inputs do not say.
         scene: Recording, dataset or folder of depth images of the empty place: half of the rendered frames that are
             mixed in then show hands and objects in it. --depth-unit-mm and --focal-px hold for it too.
         config: How it is adapted.
     """
+    if network_file is not None:
+        open_network_file(network_file)
     known = given.use()
     with _stages() as say:
         report = adapt_to_recordings(

@@ -148,7 +148,9 @@ def prepare(folder: Path) -> None:
     shutil.copy(folder / "my-folder" / "0.png", folder / "some-depth-file.png")
     for place in ("frames", "test", "my-dataset", "mine", "more-of-mine", "parts", "place"):
         _rendered(folder / place)
-    shutil.copytree(folder / "my-dataset" / "label", folder / "true-labels")
+    (folder / "true-labels").mkdir()
+    for index, label in enumerate(sorted((folder / "my-dataset" / "label").iterdir())):
+        shutil.copy(label, folder / "true-labels" / f"{index}.png")  # named as the frames of my-folder are
     _photographs(folder)
     corners = ((0, 0, 0), (60, 0, 0), (0, 90, 0), (0, 0, 30))
     faces = ((0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3))
@@ -157,6 +159,8 @@ def prepare(folder: Path) -> None:
     )
     (folder / "part.obj").write_text(mesh)
     _convert_mesh(folder)
+    first = f"train segmentation --folder runs/first --data frames --steps 1 {_TRAINING}"
+    subprocess.run([sys.executable, "-m", "graspcut.cli", *first.split()], cwd=folder, capture_output=True, check=True)
     recipe = (CHECKOUT / "docs" / "training.md").read_text().split("```toml\n")[1].split("```")[0]
     small = 'network_argument = ["trunk_width=4", "squeeze_width=4", "decoder_widths=[8, 8, 8, 8, 4, 4]"]\n'
     (folder / "recipe.toml").write_text(recipe.replace("[loss]", f"{small}\n[loss]"))
@@ -203,8 +207,8 @@ def clear_the_way(folder: Path, command: Command) -> None:
     Pages other than `IN_ORDER` name the same folder in alternatives, of which a reader takes one.
     """
     words = shlex.split(command.text)
-    made_anew = ["graspcut synth", "graspcut annotate", "graspcut import"]
-    made_anew += [] if command.page in IN_ORDER else ["graspcut segment", "graspcut train", "graspcut adapt"]
+    made_anew = ["graspcut synth", "graspcut annotate", "graspcut import", "graspcut train"]
+    made_anew += [] if command.page in IN_ORDER else ["graspcut segment", "graspcut adapt", "graspcut matte"]
     for option in ("--out", "--folder"):
         if option in words and command.text.startswith(tuple(made_anew)):
             made = folder / words[words.index(option) + 1]

@@ -39,7 +39,6 @@ def test_a_recording_is_segmented_over_time(tmp_path: Path) -> None:
         ("demo", "--out", "OUT"),
         ("doctor",),
         ("info", DEMO),
-        ("benchmark", "speed", "--repeats", "1", "--size", "160x120", "--folder-frames", "0"),
         ("export", "dense-attention-small", "--out", "OUT"),
     ],
     ids=lambda command: command[0],

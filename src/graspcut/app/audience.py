@@ -29,12 +29,15 @@ class Viewer:
     Attributes:
         last_sent: number of the newest frame that was sent.
         shown: rate and count of the frames it has drawn.
+        left_out: frames that came to it and were not needed.
+        unknown: answers about frames that were not on their way; a frame that is drawn twice is counted here.
         wake: set when there may be something to send.
     """
 
     def __init__(self) -> None:
         self.last_sent = 0
         self.shown = RateMeter()
+        self.left_out, self.unknown = 0, 0
         self.wake = asyncio.Event()
         self._on_the_way: dict[int, float] = {}
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES)
@@ -64,7 +67,11 @@ class Viewer:
                 raise ValueError(f"{kind} has to be a short list of frame numbers")
             for number in numbers:
                 captured_s = self._on_the_way.pop(number, None) if isinstance(number, int) else None
-                if captured_s is not None and kind == "drawn":
+                if captured_s is None:
+                    self.unknown += 1
+                elif kind == "left_out":
+                    self.left_out += 1
+                else:
                     self.shown.tick()
                     self._latencies_s.append(now - captured_s)
         self.wake.set()
@@ -74,6 +81,17 @@ class Viewer:
         if not self._latencies_s:
             return None
         return round(1000 * float(np.quantile(list(self._latencies_s), quantile)), 1)
+
+    def state(self) -> dict[str, Any]:
+        """What it has drawn, how fast, and how long that took."""
+        return {
+            "shown": self.shown.count,
+            "shown_per_s": round(self.shown.per_s, 1),
+            "left_out": self.left_out,
+            "unknown": self.unknown,
+            "latency_ms": self.latency_ms(0.5),
+            "latency_p95_ms": self.latency_ms(0.95),
+        }
 
 
 class Audience:
@@ -144,11 +162,6 @@ class Audience:
             "skipped": live.skipped,
             "viewers": len(self.viewers),
         }
-        if viewer is not None:
-            said |= {
-                "shown": viewer.shown.count,
-                "shown_per_s": round(viewer.shown.per_s, 1),
-                "latency_ms": viewer.latency_ms(0.5),
-                "latency_p95_ms": viewer.latency_ms(0.95),
-            }
-        return said
+        if viewer is None:
+            return said | {"pages": [each.state() for each in self.viewers]}
+        return said | viewer.state()

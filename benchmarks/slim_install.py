@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def seconds(python: Path, script: str, repeats: int) -> tuple[float, float]:
     """Medians of the two times that a script prints, clock and processor, after one run that does not count."""
     found: list[tuple[float, float]] = []
     for _ in range(repeats + 1):
-        done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=False, cwd="/")
+        own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=False, cwd="/", env=own)
         if done.returncode:
             raise SystemExit(done.stderr)
         clock, processor = map(float, done.stdout.split())

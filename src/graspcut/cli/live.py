@@ -61,11 +61,13 @@ def live(
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
-        threads: Processor threads of the network; all that this process may use if not given.
+        threads: Processor threads of the network; if not given, all that this process may use but one, which capture
+            and page need.
     """
     from graspcut.app.audience import Audience
     from graspcut.app.listening import Listener
     from graspcut.app.live_server import create_live_app
+    from graspcut.cores import usable_cores
     from graspcut.frames.errors import FrameWarning
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.live import LiveSegmentation
@@ -79,7 +81,7 @@ def live(
     opened = _open(source, size, frames_per_s, loop, known, begin)
     listener = Listener(port)
     name = model or DEFAULT_MODEL
-    segmenter = Segmenter.open(OpenOptions(name, device, backend, precision, threads))
+    segmenter = Segmenter.open(OpenOptions(name, device, backend, precision, threads or max(1, usable_cores() - 1)))
     segmenter.sensitivity = sensitivity
     running = LiveSegmentation(opened, segmenter, independent=independent)
     audience = Audience(running, f"{name}: {segmenter.description}", begin)

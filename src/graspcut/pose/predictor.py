@@ -47,6 +47,7 @@ _PARTS = ArraySpec("parts", "uint8", ("batch", CROP_PX, CROP_PX))
 # A cube that is farther from where the joints say the hand is, or turned more, is placed again.
 _RECENTRE_MM = 20.0
 _TURN_AGAIN_DEG = 25.0
+_MOST_REPEATS = 2
 
 
 class _PosePredictor(Predictor):
@@ -267,16 +268,15 @@ class PoseEstimator:
     ) -> tuple[HandJoints, NDArray[np.uint8]]:
         geometry = self._cube(depth, mask, camera)
         parts, found = self._run(depth, mask, geometry)
-        centre, wrist = (geometry.to_camera(found["joints"][0, JOINT_NAMES.index(n)]) for n in ("middle_mcp", "wrist"))
-        turn = _upright_deg(centre - wrist, geometry.roll_deg) if self.locator is not None else geometry.roll_deg
-        off = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
-        off |= abs((turn - geometry.roll_deg + 180) % 360 - 180) > _TURN_AGAIN_DEG
-        if off and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
-            again = replace(geometry, centre_mm=_triple(centre), roll_deg=turn)
+        for _ in range(_MOST_REPEATS):
+            again = self._placed_again(geometry, found, depth, mask, camera)
+            if again is None:
+                break
             second = self._run(depth, mask, again)
             # The better of two places is the one whose joints are surer.
-            if second[1]["confidence"].mean() >= found["confidence"].mean():
-                geometry, (parts, found) = again, second
+            if second[1]["confidence"].mean() < found["confidence"].mean():
+                break
+            geometry, (parts, found) = again, second
         joints = geometry.to_camera(found["joints"][0]).astype(np.float32)
         confidence = np.asarray(found["confidence"][0], np.float32)
         pixels = camera.project(joints)
@@ -288,6 +288,20 @@ class PoseEstimator:
         visible = np.asarray((found["visible"][0] >= 0.5) & ~absent)
         hand = HandJoints(joints, confidence, visible, float(found["right"][0]))
         return hand, paste_labels(parts, geometry, mask, depth.shape)
+
+    def _placed_again(
+        self, geometry: CropGeometry, found: Mapping[str, NDArray[Any]], depth: NDArray[np.float32],
+        mask: NDArray[np.bool_], camera: Camera,
+    ) -> CropGeometry | None:  # fmt: skip
+        """The cube where the joints say it should be; None if it is there, or would leave the hand."""
+        ends = (JOINT_NAMES.index(name) for name in ("middle_mcp", "wrist"))
+        centre, wrist = (geometry.to_camera(found["joints"][0, end]) for end in ends)
+        turn = _upright_deg(centre - wrist, geometry.roll_deg) if self.locator is not None else geometry.roll_deg
+        off = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
+        off |= abs((turn - geometry.roll_deg + 180) % 360 - 180) > _TURN_AGAIN_DEG
+        if off and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
+            return replace(geometry, centre_mm=_triple(centre), roll_deg=turn)
+        return None
 
     def _cube(self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera) -> CropGeometry:
         """The cube around the hand, turned until the hand points up in it."""

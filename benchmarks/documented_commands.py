@@ -36,6 +36,9 @@ ELSEWHERE = {
     r"^python -c ": "tests/synth/test_place.py: the same calls",
     r"^graspcut record ": "tests/importing/test_realsense.py, on librealsense's software device",
     r"^graspcut live": "tests/app/test_live_server.py and tests/segmentation/test_live.py",
+    r"^graspcut fetch-weights": "tests/nn: a server of its own stands in for the internet",
+    r"--pretrained weights/": "tests/own/test_recipe.py, with weights that it makes",
+    r"^graspcut split mine": "tests/frames/test_verdicts_and_splits.py: needs frames that somebody has accepted",
     r"^graspcut review ": "tests/app/test_server.py and tests/app/test_browser.py",
     r"^graspcut import (?!depth )": "tests/importing, on files that it writes",
     r"^graspcut (train pose-|pose |evaluate pose)": "tests/pose/test_training.py, "

@@ -10,7 +10,6 @@ cover it without gaps, whatever the ratio of the two resolutions.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,13 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 
-if TYPE_CHECKING or importlib.util.find_spec("numba") is not None:
+if TYPE_CHECKING:
     from graspcut.frames.alignment_kernels import own_step_kernel, project_kernel, splat_kernel
-else:  # the extra `synth` is not installed
-    from graspcut.frames.alignment_arrays import own_step_kernel, project_kernel, splat_kernel
+else:
+    try:
+        from graspcut.frames.alignment_kernels import own_step_kernel, project_kernel, splat_kernel
+    except ModuleNotFoundError:  # numba, the extra `synth`
+        from graspcut.frames.alignment_arrays import own_step_kernel, project_kernel, splat_kernel
 
 # How far a surface may lie behind the nearest one in its cell of the z-buffer and still count as seen: less than a
 # finger's thickness, more than the sensor's noise.

@@ -6,7 +6,6 @@ Log class probabilities at the scale of the network, in the box around what may 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 import os
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm
 from graspcut.labels import BACKGROUND
 from graspcut.segmentation.result import Segmentation
 
-if TYPE_CHECKING or importlib.util.find_spec("numba") is not None:
+if TYPE_CHECKING:
     from graspcut.segmentation.stream_kernels import (
         add_up,
         bounds_of_possible,
@@ -32,15 +31,25 @@ if TYPE_CHECKING or importlib.util.find_spec("numba") is not None:
         log_probabilities,
         multiply,
     )
-else:  # the extra `synth` is not installed
-    from graspcut.segmentation.stream_arrays import (
-        add_up,
-        bounds_of_possible,
-        carry,
-        factors_of,
-        log_probabilities,
-        multiply,
-    )
+else:
+    try:
+        from graspcut.segmentation.stream_kernels import (
+            add_up,
+            bounds_of_possible,
+            carry,
+            factors_of,
+            log_probabilities,
+            multiply,
+        )
+    except ModuleNotFoundError:  # numba, the extra `synth`
+        from graspcut.segmentation.stream_arrays import (
+            add_up,
+            bounds_of_possible,
+            carry,
+            factors_of,
+            log_probabilities,
+            multiply,
+        )
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3

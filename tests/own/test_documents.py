@@ -78,7 +78,7 @@ def test_the_cheap_commands_of_the_readme_run(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "again" / "depth").rename(data / "depth")
     ran = 0
     for command in COMMANDS:
-        if command.page == "README.md" and re.match(r"graspcut segment (?!.*(runs|exported)/)", command.text):
+        if command.page == "README.md" and re.match(r"graspcut segment (?!.*--model )", command.text):
             assert run(*shlex.split(command.text)[1:]) == 0
             ran += 1
     assert ran and (tmp_path / "labels" / "overlay").is_dir()

@@ -244,8 +244,7 @@ VERBS = (
         "Make a network better for your camera and place, from recordings without labels.\n\n"
         "The network's own labels, steadied by the frames before and after, teach it where they are sure; fresh "
         "rendered frames are mixed in so that nothing is forgotten. --quick only takes normalisation statistics.",
-        "graspcut adapt my-depth-folder --depth-unit-mm 1 --focal-px 475 --out my-model\n"
-        "graspcut segment my-depth-folder --depth-unit-mm 1 --model my-model --out labels",
+        "graspcut adapt my-recording --out my-model\ngraspcut segment my-recording --model my-model --out labels",
     ),
     Verb(
         "train instances",

@@ -32,7 +32,6 @@ _TYPED = re.compile(r"(?:nice -n \d+ |[A-Z_]+=\S+ )*(?:graspcut|python|pip|make)
 ELSEWHERE = {
     r"^make |^\. \.venv|^\.venv/bin/pre-commit": ".ci/run and whoever sets up a checkout",
     r"^pip install": "benchmarks/slim_install.py; the Makefile installs the extras",
-    r"^python \$[A-Z]+ ": "a committed script whose path stands in the variable, on the line above",
     r"benchmarks[/.]": "the committed script itself; tests/own/test_documents.py looks for it",
     r"^python -c ": "tests/synth/test_place.py: the same calls",
     r"^graspcut record ": "tests/importing/test_realsense.py, on librealsense's software device",

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.images import read_colour
+from graspcut.matting.classical import classical_alpha
 from graspcut.matting.data import ImageEntry, open_images
 from graspcut.matting.images import read_alpha, read_trimap, to_bytes
 from graspcut.matting.metrics import MattingScores, matting_scores
@@ -37,7 +38,7 @@ from graspcut.matting.predictor import Matter
 from graspcut.matting.procedural.hands import hand_view
 from graspcut.matting.procedural.source import ProceduralMattes
 from graspcut.matting.refinement_config import RefinementConfig
-from graspcut.matting.trimap import trimap_from_alpha
+from graspcut.matting.trimap import trimap_from_alpha, with_estimate
 
 DEFAULT_DATA = Path("../shared/data/matting/alphamatting")
 HANDS_SEED = 271_828  # the widths of the unknown band were chosen on 31_337
@@ -118,6 +119,8 @@ def refinement_row(network: Any, entry: ImageEntry, steps: int) -> RefinementRow
     edges = ((0, -height % 128), (0, -width % 128))
     padded_image = np.pad(image, (*edges, (0, 0)), mode="reflect")
     padded_trimap = np.pad(trimap, edges, mode="reflect")
+    if getattr(network.config, "begins_with", "") == "closed-form":
+        padded_trimap = with_estimate(padded_trimap, classical_alpha(padded_image, padded_trimap))
     plain = refined_alpha(network, padded_image, padded_trimap, RefinementConfig(steps=0))
     picture = torch.from_numpy(padded_image).permute(2, 0, 1)[None] / 255
     marks = torch.from_numpy(padded_trimap)[None, None] / 255

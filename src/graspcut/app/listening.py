@@ -56,6 +56,8 @@ class Listener:
         config = uvicorn.Config(
             app,
             log_level="warning",
+            # uvicorn's own would end all handlers there are, and absl's (with TensorBoard) closes stderr when it ends.
+            log_config=None,
             ws_per_message_deflate=False,
             ws_max_size=_MOST_SOCKET_MESSAGE_BYTES,
             timeout_graceful_shutdown=2,

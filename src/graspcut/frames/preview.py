@@ -64,10 +64,14 @@ class Preview:
             return
         request.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         request.end_headers()
+        data = b""
         try:
             while True:
                 with self._changed:
-                    self._changed.wait(timeout=5)
+                    # What was shown before this browser came is seen at once, and all five seconds again, so that one
+                    # that has gone is noticed.
+                    seen = data
+                    self._changed.wait_for(lambda: self._picture is not seen, timeout=5)  # noqa: B023
                     data = self._picture
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                 request.wfile.write(head.encode() + data + b"\r\n")

@@ -66,8 +66,9 @@ class AdaptationConfig:
     """
 
     quick: bool = False
-    rounds: int = 2
-    steps: int = 500
+    # What paid on rendered recordings. On a real one more steps forget more of what is not in it, see docs/results.md.
+    rounds: int = 1
+    steps: int = 300
     batch_size: int = 8
     recording_share: float = 0.4
     statistics_share: float = 0.5

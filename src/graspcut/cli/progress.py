@@ -11,6 +11,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
@@ -35,20 +36,7 @@ def frame_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     Yields:
         A function to call with (frames done, frames in all).
     """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _FramesPerSecond(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(title, total=None)
-
-        def update(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
-
+    with _progress(title, MofNCompleteColumn(), _FramesPerSecond()) as update:
         yield update
 
 
@@ -62,15 +50,15 @@ def byte_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     Yields:
         A function to call with (bytes done, bytes in all).
     """
+    with _progress(title, DownloadColumn(), TransferSpeedColumn()) as update:
+        yield update
+
+
+@contextmanager
+def _progress(title: str, *columns: ProgressColumn) -> Iterator[Callable[[int, int], None]]:
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*shown, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(title, total=None)
 
         def update(done: int, total: int) -> None:

@@ -27,7 +27,7 @@ from graspcut.matting.data import MattingBatch, batch_item, open_foregrounds
 from graspcut.matting.images import to_bytes
 from graspcut.matting.models import MODEL_NAMES, build_model, model_config
 from graspcut.matting.task import MattingConfig, MattingTask
-from graspcut.matting.trimap import with_estimate
+from graspcut.matting.trimap import HIGHEST_UNKNOWN, LOWEST_UNKNOWN, with_estimate
 from graspcut.train.run_config import RunConfig
 from graspcut.train.streams import TrainingData
 from graspcut.train.trainer import prepare_run, run_training
@@ -135,7 +135,16 @@ class StoredSquares:
         return {"squares": str(self.folder), "first": self.first, "last": self.last, "batch_size": self.batch_size}
 
 
-def train(folder: Path, steps: int, batch: int, held_out: int, learning_rate: float, precision: str) -> None:
+def _closed_form_error(folder: Path, first: int, last: int) -> float:
+    """Mean absolute difference of the estimates in the trimaps over all their unknown pixels together."""
+    arrays = _squares(folder, None)
+    trimaps, alpha = arrays["trimap"][first:last].astype(np.float64), arrays["alpha"][first:last] / 255.0
+    unknown = (trimaps >= LOWEST_UNKNOWN) & (trimaps <= HIGHEST_UNKNOWN)
+    estimates = (trimaps - LOWEST_UNKNOWN) / (HIGHEST_UNKNOWN - LOWEST_UNKNOWN)
+    return float(np.abs(estimates - alpha)[unknown].mean())
+
+
+def train(folder: Path, steps: int, batch: int, held_out: int, precision: str) -> None:
     """Trains on all squares but the last `held_out`."""
     count = _drawn(_squares(folder, None))
     run = RunConfig(
@@ -148,6 +157,8 @@ def train(folder: Path, steps: int, batch: int, held_out: int, learning_rate: fl
         log_every_steps=50,
     )
     prepare_run(run)
+    error = _closed_form_error(folder, count - held_out, count)
+    print(f"closed-form on the held-out squares: mad {error:.3f}", flush=True)
     network = build_model(MODEL_NAMES[NETWORK])
     config = MattingConfig.quick(steps)
     training = StoredSquares(folder, 0, count - held_out, batch)
@@ -165,13 +176,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--precision", default="32-true")
     given = parser.parse_args()
     if given.what == "squares":
         draw_squares(given.out, given.count, given.seed)
     else:
-        train(given.out, given.steps, given.batch, given.held_out, given.learning_rate, given.precision)
+        train(given.out, given.steps, given.batch, given.held_out, given.precision)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ def adapt(
 ) -> int:
     """Makes a network better for recordings that nobody labelled.
 
+    With --quick it takes seconds and only the statistics of normalisation are brought to the recording: take that for
+    now. The full way gained on rendered recordings, and ruined the network for a second real one of the same camera.
+
     Args:
         inputs: Recordings, folders of depth images or files, each in order of time.
         out: Model folder to write; OUT-adaptation beside it holds what is needed to continue, report.json and

@@ -8,6 +8,7 @@ below.
 shipped: close-ups of any view, three sensors (profile v1). cameras: all cameras, at tables too (profile v2). arms:
 wider windows with forearms. Each set has a test part from other seeds; the shipped one's holds objects of kinds that
 training never sees.
+families: hands of source and target whose pose is near one of a few, chosen among the source's, the same ones for both.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ HELD = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.2, two_ha
 # All places and cameras of profile v2 that show hands.
 PLACES = SceneConfig(room=0.0, nothing=0.0, object_only=0.0, hand_only=0.25, two_hands=0.15, background_none=0.8)
 WINDOW = (200, 200)
+FAMILIES, FAMILY_MM = 10, 30.0
 
 
 def hand_size(joints_mm: NDArray[np.float32]) -> float:
@@ -116,6 +118,42 @@ def split_any_view(folder: Path) -> None:
         crops.subset(order[held:]).save(folder / f"any-view-{domain}-train.npz")
 
 
+def turned_up(crops: HandCrops) -> NDArray[np.float32]:
+    """(n, 63) joints from the middle knuckle, in mm of a hand of mean size; right hands that point up."""
+    joints = crops.joints_mm.astype(np.float64) - crops.joints_mm[:, 9:10]
+    joints[~crops.right, :, 0] *= -1
+    joints /= (np.linalg.norm(joints[:, 0], axis=1) / 92.0)[:, None, None]
+    angle = np.arctan2(-joints[:, 0, 0], joints[:, 0, 1])
+    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
+    return np.stack([cosine * x + sine * y, cosine * y - sine * x, z], axis=-1).reshape(len(joints), -1).astype("f4")
+
+
+def pose_distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root of the mean square distance of the joints, mm, of each pair of poses."""
+    squared = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
+    return np.asarray(np.sqrt(np.maximum(squared, 0) / 21), np.float32)
+
+
+def split_families(folder: Path) -> None:
+    """The source's and the target's hands near the poses that most hands of the source are near to, one by one."""
+    sets = {
+        f"{domain}-{part}": HandCrops.load(folder / f"{domain}-{part}.npz")
+        for domain in ("source", "target")
+        for part in ("train", "test")
+    }
+    source = turned_up(sets["source-train"])
+    near = pose_distances(source[:2500], source) < FAMILY_MM
+    centres, left = [], np.ones(len(source), bool)
+    for _ in range(FAMILIES):
+        centres.append(int((near & left).sum(axis=1).argmax()))
+        left &= ~near[centres[-1]]
+    for name, crops in sets.items():
+        chosen = (pose_distances(source[centres], turned_up(crops)) < FAMILY_MM).any(axis=0)
+        crops.subset(np.flatnonzero(chosen)).save(folder / f"family-{name}.npz")
+        print(f"family-{name}: {np.count_nonzero(chosen)} of {len(crops)} hands", flush=True)
+
+
 def main() -> None:
     """Render all sets that are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,6 +180,7 @@ def main() -> None:
             crops.save(path, {"domain": domain, "test": test, "count": len(crops)})
         print(path, len(HandCrops.load(path)), flush=True)
     split_any_view(arguments.out)
+    split_families(arguments.out)
 
 
 if __name__ == "__main__":

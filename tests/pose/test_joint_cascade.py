@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from graspcut.pose.models.joint_cascade import JointCascade, JointCascadeConfig, joint_windows
@@ -17,9 +18,10 @@ def test_windows_are_cut_where_the_joints_are() -> None:
     torch.testing.assert_close(windows[0, 1, 0], maps[0, 0, 12:36, 12:36])
 
 
-def test_begins_as_direct_regression_and_learns_the_rest() -> None:
+@pytest.mark.parametrize("first", ["shared", "voting"])
+def test_begins_as_direct_regression_and_learns_the_rest(first: str) -> None:
     torch.manual_seed(0)
-    network = JointCascade(JointCascadeConfig(hidden=12, channels=6, window_hidden=16)).eval()
+    network = JointCascade(JointCascadeConfig(hidden=12, channels=6, window_hidden=16, first=first)).eval()
     image, parts = torch.randn(4, 1, 48, 48), torch.zeros(4, 48, 48, dtype=torch.uint8)
     torch.testing.assert_close(network(image, image, parts)[0], network.first(image, image, parts)[0])
     target = torch.rand(4, 21, 3) - 0.5

@@ -1,7 +1,7 @@
 """Baseline (b) of section 5.2: direct regression of all joints, then a second look at half the crop around each.
 
-The second step is shared over joints as the first is (`SharedJointNetwork` without masks), and adds to the first
-estimate. Where the windows lie is not learned through: only what is added to the estimate is.
+The second step is shared over joints as the first is (`SharedJointNetwork` without masks, or `VotingJointNetwork`), and
+adds to the first estimate. Where the windows lie is not learned through: only what is added to the estimate is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from graspcut.pose.anatomy import JOINT_PARTS
 from graspcut.pose.models.joint_network import SharedJointConfig, SharedJointNetwork
+from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 
 WINDOW_PX = 24
 _CELLS = 6
@@ -25,15 +26,21 @@ class JointCascadeConfig:
 
     Attributes:
         joint_parts: One entry a joint; the parts are not looked at.
-        hidden: Units of the first step.
+        hidden: Units of the first step, if it has fully connected layers.
         channels: Maps of the first convolution of both steps.
         window_hidden: Units of the second step.
+        first: The first step, "shared" or "voting".
     """
 
     joint_parts: tuple[tuple[int, ...], ...] = JOINT_PARTS
     hidden: int = 512
     channels: int = 32
     window_hidden: int = 192
+    first: str = "shared"
+
+    def __post_init__(self) -> None:
+        if self.first not in ("shared", "voting"):
+            raise ValueError(f"a cascade cannot begin with {self.first!r}; expected shared or voting.")
 
 
 class JointCascade(nn.Module):
@@ -47,8 +54,12 @@ class JointCascade(nn.Module):
         super().__init__()
         self.config = config or JointCascadeConfig()
         joints, hidden, channels = len(self.config.joint_parts), self.config.window_hidden, self.config.channels
-        self.first = SharedJointNetwork(
-            SharedJointConfig(self.config.joint_parts, masks=False, hidden=self.config.hidden, channels=channels)
+        self.first: nn.Module = (
+            VotingJointNetwork(VotingJointConfig(self.config.joint_parts, masks=False))
+            if self.config.first == "voting"
+            else SharedJointNetwork(
+                SharedJointConfig(self.config.joint_parts, masks=False, hidden=self.config.hidden, channels=channels)
+            )
         )
         self.conv1 = nn.Conv2d(2, channels, 3, padding=1)
         self.norm1 = nn.BatchNorm2d(channels)

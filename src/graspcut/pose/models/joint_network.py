@@ -33,8 +33,16 @@ def halved(image: Tensor) -> Tensor:
 
 def opened(regions: Tensor) -> Tensor:
     """Morphological opening by a 2x2 square of maps of 0 and 1, (n, k, H, W); outside the map counts as inside."""
-    eroded = -functional.max_pool2d(-functional.pad(regions, (0, 1, 0, 1), value=1.0), 2, stride=1)
-    return functional.max_pool2d(functional.pad(eroded, (1, 0, 1, 0), value=0.0), 2, stride=1)
+    inside = regions > 0.5
+    for axis in (2, 3):
+        size = inside.shape[axis]
+        both = inside.narrow(axis, 0, size - 1) & inside.narrow(axis, 1, size - 1)
+        inside = torch.cat([both, inside.narrow(axis, size - 1, 1)], dim=axis)
+    for axis in (2, 3):
+        size = inside.shape[axis]
+        either = inside.narrow(axis, 1, size - 1) | inside.narrow(axis, 0, size - 1)
+        inside = torch.cat([inside.narrow(axis, 0, 1), either], dim=axis)
+    return inside.to(regions.dtype)
 
 
 def joint_masks(parts: Tensor, matrix: Tensor) -> Tensor:

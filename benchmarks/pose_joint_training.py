@@ -5,12 +5,13 @@
     python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
         --steps 1600 --out runs/first
     python benchmarks/pose_joint_training.py joints --crops crops/shipped-train.npz --test crops/shipped-test.npz
-        --parts runs/parts/model --start runs/first/model --rate 1.5e-3 --steps 700 --out runs/joints
+        --parts runs/parts/model --placing 0.5 --start runs/first/model --rate 1.5e-3 --steps 700 --out runs/joints
 
 `graspcut train pose-joints` trains with the shared trainer. Here hands whose parts were predicted once, with masks that
 have errors, are mirrored and moved at each step; without `--parts` views are made as they go, and the parts are empty:
-cheap, and a good start. The rate falls to 0 over the second half, so a run may be continued with another number of
-steps.
+cheap, and a good start. `--placing` takes a share of each batch from views that lie as badly as the locator places
+them, without parts: what the network is asked first, before the cube is placed again. The rate falls to 0 over the
+second half, so a run may be continued with another number of steps.
 """
 
 from __future__ import annotations
@@ -26,12 +27,22 @@ import numpy as np
 import torch
 
 from graspcut.pose.crops import LOCATED_JOINTS, HandCrops
-from graspcut.pose.data import ALL_VIEWS, LOCATOR_VIEWS, CropTarget, PoseBatch, arrays_of, stored_target
+from graspcut.pose.data import (
+    ALL_VIEWS,
+    LOCATOR_VIEWS,
+    PLACING_VIEWS,
+    CropTarget,
+    PoseBatch,
+    ViewConfig,
+    arrays_of,
+    stored_target,
+)
 from graspcut.pose.models.hand_locator import HandLocator
 from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask
 from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
 from graspcut.runtime.model_folder import load_model_folder
+from pose_training import Muon
 
 Batches = Callable[[np.random.Generator], PoseBatch]
 
@@ -41,9 +52,9 @@ def located_only(batch: PoseBatch) -> PoseBatch:
     return batch._replace(joints=batch.joints[:, LOCATED_JOINTS], visible=batch.visible[:, LOCATED_JOINTS])
 
 
-def fresh_views(crops: HandCrops, size: int, *, locator: bool) -> Batches:
-    """Batches of new views."""
-    arrays, target = arrays_of(crops), CropTarget(LOCATOR_VIEWS if locator else ALL_VIEWS)
+def fresh_views(crops: HandCrops, size: int, views: ViewConfig) -> Batches:
+    """Batches of new views without parts."""
+    arrays, target, locator = arrays_of(crops), CropTarget(views), views == LOCATOR_VIEWS
 
     def draw(rng: np.random.Generator) -> PoseBatch:
         chosen = rng.integers(len(crops), size=size)
@@ -69,6 +80,15 @@ def stored_views(crops: HandCrops, size: int, parts: Path, hands: int, kept: Pat
     def draw(rng: np.random.Generator) -> PoseBatch:
         chosen = rng.integers(len(items["crop"]), size=size)
         return stored_target({name: values[chosen] for name, values in items.items()}, rng)
+
+    return draw
+
+
+def mixed(first: Batches, second: Batches) -> Batches:
+    """Batches of both."""
+
+    def draw(rng: np.random.Generator) -> PoseBatch:
+        return PoseBatch(*(np.concatenate(fields) for fields in zip(first(rng), second(rng), strict=True)))
 
     return draw
 
@@ -113,22 +133,38 @@ def train(arguments: argparse.Namespace) -> None:
     crops = HandCrops.join([HandCrops.load(path) for path in arguments.crops])
     checked = fixed_batch(HandCrops.load(arguments.test), LOCATOR_VIEWS if locator else ALL_VIEWS)
     checked = located_only(checked) if locator else checked
+    badly = round(arguments.placing * arguments.batch)
     if arguments.parts is None:
-        draw = fresh_views(crops, arguments.batch, locator=locator)
+        checked = checked if locator else checked._replace(parts=np.zeros_like(checked.parts))
+        draw = fresh_views(crops, arguments.batch - badly, LOCATOR_VIEWS if locator else ALL_VIEWS)
     else:
         checked = checked._replace(
             parts=predict_parts(load_part_network(arguments.parts), checked.crop, output_stride=2)
         )
-        draw = stored_views(crops, arguments.batch, arguments.parts, arguments.hands, arguments.out / "views.npz")
+        kept = arguments.views or arguments.out / "views.npz"
+        draw = stored_views(crops, arguments.batch - badly, arguments.parts, arguments.hands, kept)
+    placing = None
+    if badly:
+        draw = mixed(draw, fresh_views(crops, badly, PLACING_VIEWS))
+        tested = HandCrops.load(arguments.test)
+        placing = CropTarget(PLACING_VIEWS)(arrays_of(tested), np.random.default_rng(1))
+        placing = placing._replace(parts=np.zeros_like(placing.parts))
     task = starting_task(arguments)
     task.average = None
     task.train()
     network, checkpoint, step = task.model, arguments.out / "checkpoint.pt", 0
-    optimiser = torch.optim.AdamW(network.parameters(), arguments.rate, weight_decay=1e-2)
+    matrices = [
+        weight for weight in network.parameters() if arguments.muon and weight.dim() == 4 and min(weight.shape[:2]) > 8
+    ]
+    muon, moved_by_it = Muon(matrices), {id(weight) for weight in matrices}
+    optimiser = torch.optim.AdamW(
+        [weight for weight in network.parameters() if id(weight) not in moved_by_it], arguments.rate, weight_decay=1e-2
+    )
     if checkpoint.exists():
         stored = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(stored["network"])
         optimiser.load_state_dict(stored["optimiser"])
+        muon.directions = stored["muon"]
         step = stored["step"]
     first, began, last, losses = step, time.process_time(), time.time(), []
     while step < arguments.steps:
@@ -142,18 +178,26 @@ def train(arguments: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = arguments.rate * share
         optimiser.step()
+        muon.step(arguments.muon * share)
         losses.append(loss.item())
         step += 1
         if time.time() - last > arguments.every or step == arguments.steps:
             last, spent = time.time(), time.process_time() - began
             torch.save(
-                {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
+                {
+                    "network": network.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "muon": muon.directions,
+                    "step": step,
+                },
                 checkpoint.with_suffix(".new"),
             )
             checkpoint.with_suffix(".new").replace(checkpoint)
             speed = (step - first) * arguments.batch / spent
             print(f"step {step}, {speed:.0f} a processor second, loss {np.mean(losses):.4f}", flush=True)
             print({name: round(value, 3) for name, value in score(task, checked).items()}, flush=True)
+            if placing is not None:
+                print(f"placed badly: {score(task, placing)['mean_3d_mm']:.2f} mm", flush=True)
             losses = []
     training = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
     training["crops"] = [path.name for path in arguments.crops]
@@ -171,6 +215,11 @@ def main() -> None:
     parser.add_argument("--no-masks", action="store_true", help="a network that never sees parts")
     parser.add_argument("--start", type=Path)
     parser.add_argument("--hands", type=int, default=8000, help="hands whose parts are predicted")
+    parser.add_argument("--views", type=Path, help="views whose parts another run predicted")
+    parser.add_argument("--placing", type=float, default=0.0, help="share of badly placed views without parts")
+    parser.add_argument(
+        "--muon", type=float, default=0.0, help="rate of orthogonal steps for the convolutions; 0: none"
+    )
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=3e-3)

@@ -38,7 +38,7 @@ def patch_distance(
             different += np.int32(
                 query[i, np.uint32(column) + j] != images[np.uint32(image), other_i, np.uint32(other_column) + j]
             )
-        distance += different
+        distance += int(different)
         if distance > limit:
             return distance
     return distance

@@ -87,7 +87,8 @@ class JointsTraining(HandData):
             hand in a mask with a forearm and needs neither parts nor masks.
         masks: Use the parts; without it is baseline (a), direct regression.
         preset: "quick" (AdamW, mean distance) or "paper" (Adam with rate 0.05, squared error).
-        views_per_hand: Random views of each hand whose parts are predicted once, before training.
+        views_per_hand: Random views of each hand whose parts are predicted once, before training; half as many
+            again lie badly and have no parts.
         steps: Batches to train.
         batch_size: Hands in a batch.
         learning_rate: Highest rate; by default the preset's.

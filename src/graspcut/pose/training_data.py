@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from graspcut.frames.dataset import open_dataset
 from graspcut.frames.errors import FrameError
 from graspcut.pose.crops import LOCATED_JOINTS, HandCrops, hand_windows, render_crops
-from graspcut.pose.data import ALL_VIEWS, LOCATOR_VIEWS, UPRIGHT_VIEWS, CropTarget, PoseBatch, ViewConfig, arrays_of
+from graspcut.pose.data import (
+    ALL_VIEWS,
+    LOCATOR_VIEWS,
+    PLACING_VIEWS,
+    UPRIGHT_VIEWS,
+    CropTarget,
+    PoseBatch,
+    ViewConfig,
+    arrays_of,
+)
 from graspcut.pose.models import build_model
 from graspcut.pose.models.local_contrast import LocalContrast
 from graspcut.pose.models.part_network import PartNetwork
@@ -159,13 +168,22 @@ def predict_parts(
 def joint_samples(
     hands: HandCrops, network: PartNetwork | None, views: ViewConfig, views_per_hand: int, seed: int
 ) -> dict[str, NDArray[Any]]:
-    """Views of hands with predicted parts, made once, by name of the fields of `PoseBatch`."""
+    """Views of hands with predicted parts, made once, by name of the fields of `PoseBatch`.
+
+    Random views of hands in whole frames are half as many again: cubes that lie as badly as those that the joint
+    network is asked to place better, and without parts as there.
+    """
     rng = np.random.default_rng([seed, 77])
     target = CropTarget(views, fixed=views_per_hand == 0)
     batches = [target(arrays_of(hands), rng) for _ in range(max(1, views_per_hand))]
     crops = np.concatenate([batch.crop for batch in batches])
     # The fast output: what the joint network is used with, and its masks are coarser still.
     parts = np.zeros(crops.shape, np.uint8) if network is None else predict_parts(network, crops, output_stride=2)
+    if views == ALL_VIEWS and views_per_hand > 0:
+        badly = CropTarget(PLACING_VIEWS)
+        batches += [badly(arrays_of(hands), rng) for _ in range((views_per_hand + 1) // 2)]
+        crops = np.concatenate([batch.crop for batch in batches])
+        parts = np.concatenate([parts, np.zeros((len(crops) - len(parts), *parts.shape[1:]), np.uint8)])
     if views == LOCATOR_VIEWS:
         batches = [
             batch._replace(joints=batch.joints[:, LOCATED_JOINTS], visible=batch.visible[:, LOCATED_JOINTS])

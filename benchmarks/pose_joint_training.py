@@ -42,7 +42,7 @@ from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNet
 from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask
 from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
 from graspcut.runtime.model_folder import load_model_folder
-from pose_training import Muon
+from graspcut.train.muon import Muon
 
 Batches = Callable[[np.random.Generator], PoseBatch]
 

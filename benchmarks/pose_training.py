@@ -35,47 +35,12 @@ from graspcut.pose.models.local_contrast import LocalContrast
 from graspcut.pose.models.part_network import PartNetwork, PartNetworkConfig
 from graspcut.pose.task import PartsConfig, PartsTask
 from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
+from graspcut.train.muon import Muon
 
 WINDOW_PX = 32
 STRIDE = 4
 # Padding of the crop before the network, before and after.
 BEFORE, AFTER = 15, 16
-
-
-class Muon:
-    """Momentum whose steps are made orthogonal, for weights of two and more dimensions.
-
-    Args:
-        weights: Tensors; all but the first dimension are one.
-        momentum: Share of the old direction.
-    """
-
-    def __init__(self, weights: list[Tensor], momentum: float = 0.95) -> None:
-        self.weights, self.momentum = weights, momentum
-        self.directions = [torch.zeros_like(weight) for weight in weights]
-
-    @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """One step; gradients must be there."""
-        for weight, direction in zip(self.weights, self.directions, strict=True):
-            assert weight.grad is not None
-            direction.lerp_(weight.grad, 1 - self.momentum)
-            matrix = weight.grad.lerp(direction, self.momentum).flatten(1)
-            scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-            weight.mul_(1 - 0.01 * rate).add_(orthogonal(matrix).reshape(weight.shape), alpha=-rate * scale)
-
-
-def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About the nearest matrix with orthonormal rows or columns, by a Newton-Schulz iteration of fifth order."""
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
-    for _ in range(steps):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    found: Tensor = (x.T if tall else x).float()
-    return found
 
 
 def windows(batch: PoseBatch, image: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

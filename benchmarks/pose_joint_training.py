@@ -103,7 +103,8 @@ def starting_task(arguments: argparse.Namespace) -> JointsTask:
     config = JointsConfig.quick(arguments.steps)
     if arguments.what == "locator":
         return LocatorTask({}, config, HandLocator())
-    network = VotingJointNetwork(VotingJointConfig(masks=not arguments.no_masks))
+    first, second, coarse = arguments.channels
+    network = VotingJointNetwork(VotingJointConfig(masks=not arguments.no_masks, channels=(first, second, coarse)))
     if arguments.start is not None:
         _, weights = load_model_folder(arguments.start)
         network.load_state_dict({name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()})
@@ -213,6 +214,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", type=Path, help="model folder of the part network; without it parts are empty")
     parser.add_argument("--no-masks", action="store_true", help="a network that never sees parts")
+    parser.add_argument("--channels", type=int, nargs=3, default=(24, 32, 64))
     parser.add_argument("--start", type=Path)
     parser.add_argument("--hands", type=int, default=8000, help="hands whose parts are predicted")
     parser.add_argument("--views", type=Path, help="views whose parts another run predicted")

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,15 +238,16 @@ def run_phase(phase: Phase, start: Path, options: argparse.Namespace) -> Path | 
     validation = [
         ValidationPart(rendered(size, None, "v2", 950_001), target, count=60) for size in ((320, 240), (640, 480))
     ]
-    data = TrainingData(views_of(phase, options.batch, 1 + PLAN.index(phase)), validation, seed=options.seed, workers=1)
+    number = 1 + [planned.name for planned in PLAN].index(phase.name)
+    data = TrainingData(views_of(phase, options.batch, number), validation, seed=options.seed, workers=1)
     result = run_training(SegmentationTask(network_config, phase_config(phase), network), data, run)
     print(result, flush=True)
     return result.model_folder
 
 
-def show(out: Path) -> None:
+def show(out: Path, plan: Sequence[Phase]) -> None:
     """Where the plan stands."""
-    for phase in PLAN:
+    for phase in plan:
         folder = out / phase.name
         state = "done" if (folder / "model").exists() else "not begun"
         checkpoint = folder / "checkpoints" / "last.ckpt"
@@ -266,14 +268,18 @@ def main() -> None:
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
     parser.add_argument("--accept-changes", action="store_true", help="continue a phase with other settings")
     parser.add_argument("--checkpoint-minutes", type=float, default=4.0)
+    parser.add_argument(
+        "--fraction", type=float, default=1.0, help="of the plan's steps that phases take, for machines with less time"
+    )
     parser.add_argument("--test-frames", type=int, default=300, help="frames of each kind that a phase is scored on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    plan = [dataclasses.replace(phase, steps=round(options.fraction * phase.steps)) for phase in PLAN]
     if options.show:
-        show(options.out)
+        show(options.out, plan)
         return
     start = find_model_folder(options.start)
-    for phase in PLAN:
+    for phase in plan:
         model = run_phase(phase, start, options)
         if model is None:
             print("stopped; the same command continues")

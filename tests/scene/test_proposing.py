@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from graspcut.frames.recording import RecordingWriter
 from graspcut.instances.coco import decode_mask, read_groundtruth, read_results
 from graspcut.instances.result import InstanceProposals
 from graspcut.labels import HAND, OBJECT
+from graspcut.pose.result import HandJoints, HandPoses
+from graspcut.scene.hand_sides import HandSides
 from graspcut.scene.proposing import ProposalOptions, propose_folder
 from tests.instances.made_frames import made_frame
 
@@ -114,3 +118,40 @@ def test_names_as_long_as_files_may_have(character: str, tmp_path: Path) -> None
     assert len(names) == 2 and all((tmp_path / "out" / f"{name}.png").is_file() for name in names)
     again = propose_folder([inputs], tmp_path / "out", Proposer(), segmenter, depth_unit_mm=1.0)
     assert again.skipped == 2
+
+
+class Poses:
+    """The pose method: every hand is the right one, more surely the more pixels of depth it has."""
+
+    digest = "poses"
+
+    def __init__(self, right_probability: float) -> None:
+        self.right_probability = right_probability
+        self.masks: list[NDArray[np.bool_]] = []
+
+    def __call__(
+        self, depth_mm: NDArray[Any], masks: Sequence[NDArray[np.bool_]], camera: Camera | None = None, /
+    ) -> HandPoses:
+        assert camera is not None and all(mask.shape == depth_mm.shape for mask in masks)
+        self.masks += masks
+        joints = np.zeros((21, 3), np.float32)
+        hand = HandJoints(joints, joints[:, 0], joints[:, 0] > 0, self.right_probability)
+        return HandPoses((hand,) * len(masks), np.zeros(depth_mm.shape, np.uint8), depth_mm, camera)
+
+
+@pytest.mark.parametrize(("probability", "side"), [(0.9, "right"), (0.2, "left"), (0.6, None)])
+def test_hands_have_sides_where_the_pose_method_is_sure(tmp_path: Path, probability: float, side: str | None) -> None:
+    inputs, poses = made_files(tmp_path / "in", 1), Poses(probability)
+    report = propose_folder(
+        [inputs], tmp_path / "out", Proposer(), segmenter, sides=HandSides(poses), depth_unit_mm=1.0
+    )
+    assert report.done == 1
+    (frame,) = json.loads((tmp_path / "out" / "instances.json").read_text())["frames"]
+    found = {thing["label"]: thing["side"] for thing in frame["instances"]}
+    assert found == {"hand": side, "object": None}
+    (mask,) = poses.masks
+    depth = made_frame(0).frame.depth_mm
+    np.testing.assert_array_equal(mask, np.rint(depth) == 520)
+    # Too little of a hand has no side; without a camera one is assumed.
+    assert HandSides(poses, least_area_mm2=1e9)(depth, mask, None) is None
+    assert HandSides(poses, least_probability=0.5)(depth, mask, None) == ("left" if probability < 0.5 else "right")

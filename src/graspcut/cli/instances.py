@@ -64,6 +64,7 @@ def propose(
     most: int = 100,
     least_score: float = 0.3,
     follow: bool | None = None,
+    sides: bool | None = None,
     given: Input = NOTHING_SAID,
     device: str = "auto",
     backend: Backend = "auto",
@@ -80,6 +81,7 @@ def propose(
         most: Proposals a frame in proposals.json.
         least_score: Objectness from which a proposal may become a thing of NAME.png.
         follow: Keep ids over time; by default in recordings.
+        sides: Tell left from right hands with the networks of graspcut pose; by default where they are shipped.
         given: What the inputs do not say.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
@@ -89,7 +91,9 @@ def propose(
     from graspcut.cli.progress import frame_progress
     from graspcut.cores import usable_cores
     from graspcut.instances.predictor import InstanceProposer
+    from graspcut.pose.predictor import PoseEstimator, models_are_shipped
     from graspcut.runtime.opening import OpenOptions
+    from graspcut.scene.hand_sides import HandSides
     from graspcut.scene.instances import JoinConfig
     from graspcut.scene.proposing import ProposalOptions, propose_folder
     from graspcut.segmentation.predictor import Segmenter
@@ -102,6 +106,9 @@ def propose(
     segmenter = Segmenter.open(OpenOptions(names[1], device, backend, "auto", threads, parallel_calls=calls))
     for name, part in zip(names, (proposer, segmenter), strict=True):
         print(f"{name}: {part.description}", file=sys.stderr)
+    side_of = None
+    if models_are_shipped() if sides is None else sides:
+        side_of = HandSides(PoseEstimator.load(None, device, threads, backend=backend, parallel_calls=calls))
     with frame_progress("proposing") as progress:
         report = propose_folder(
             inputs,
@@ -111,6 +118,7 @@ def propose(
             options=ProposalOptions(
                 names, known["focal_px"], follow, JoinConfig(least_score=least_score), known["camera"]
             ),
+            sides=side_of,
             depth_unit_mm=known["depth_unit_mm"],
             progress=progress,
         )

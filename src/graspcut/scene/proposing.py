@@ -36,7 +36,7 @@ from graspcut.instances.result import InstanceProposals
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, ending_bytes, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
-from graspcut.scene.instances import JoinConfig, SceneInstance, SceneInstances, SideOf, join_instances
+from graspcut.scene.instances import JoinConfig, SceneInstance, SceneInstances, Side, SideOf, join_instances
 from graspcut.scene.tracking import TrackingState, track
 
 PROPOSALS_FOLDER, OVERLAY_FOLDER = "proposals", "overlay"
@@ -54,6 +54,8 @@ class LabelMap(Protocol):
 
 FrameProposer = Callable[[NDArray[np.float32], Camera | None], InstanceProposals]
 FrameSegmenter = Callable[[NDArray[np.float32], Camera | None], LabelMap]
+FrameSides = Callable[[NDArray[np.float32], NDArray[np.bool_], Camera | None], Side | None]
+"""(depth, mask of a hand, camera) -> which hand it is, such as `graspcut.scene.hand_sides.HandSides`."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def propose_folder(
     segmenter: FrameSegmenter,
     *,
     options: ProposalOptions | None = None,
-    side_of: SideOf | None = None,
+    sides: FrameSides | None = None,
     depth_unit_mm: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> FolderReport:
@@ -101,14 +103,14 @@ def propose_folder(
         proposer: proposes on one frame, such as an `InstanceProposer`.
         segmenter: labels one frame, such as a `Segmenter`.
         options: the rest.
-        side_of: tells left from right hands.
+        sides: tells left from right hands.
 
     Raises:
         FrameError: see `run_over_frames`.
         OSError: if results cannot be written.
     """
     options = options if options is not None else ProposalOptions()
-    job = _ProposalJob(proposer, segmenter, options, side_of, depth_unit_mm)
+    job = _ProposalJob(proposer, segmenter, options, sides, depth_unit_mm)
     given = options.given_camera
     report = run_over_frames(inputs, out, job, depth_unit_mm=depth_unit_mm, camera=given, progress=progress)
     done = {row["name"] for row in report.rows}
@@ -126,7 +128,7 @@ class _ProposalJob:
     proposer: FrameProposer
     segmenter: FrameSegmenter
     options: ProposalOptions
-    side_of: SideOf | None
+    sides: FrameSides | None
     depth_unit_mm: float | None
 
     @property
@@ -140,15 +142,20 @@ class _ProposalJob:
             "depth_unit_mm": self.depth_unit_mm,
             # None where it changes nothing: folders of earlier versions do not have it.
             "camera": None if self.options.camera is None else str(self.options.camera),
+            "sides": None if self.sides is None else True,
         }
 
     @property
+    def _parts(self) -> tuple[object, ...]:
+        return (self.proposer, self.segmenter, *([] if self.sides is None else [self.sides]))
+
+    @property
     def identity(self) -> str:
-        return " ".join(str(getattr(part, "digest", "")) for part in (self.proposer, self.segmenter)).strip()
+        return " ".join(str(getattr(part, "digest", "")) for part in self._parts).strip()
 
     @property
     def parallel_calls(self) -> int | None:
-        known = [getattr(part, "parallel_calls", None) for part in (self.proposer, self.segmenter)]
+        known = [getattr(part, "parallel_calls", None) for part in self._parts]
         counts = [count for count in known if count is not None]
         return min(counts) if counts else None
 
@@ -159,7 +166,11 @@ class _ProposalJob:
         camera = frame.camera
         proposals = limited(lambda: self.proposer(frame.depth_mm, camera))
         labels = limited(lambda: self.segmenter(frame.depth_mm, camera).labels)
-        scene = join_instances(proposals, labels, side_of=self.side_of, config=self.options.join)
+        sides = self.sides
+        side_of: SideOf | None = None
+        if sides is not None:
+            side_of = lambda mask: limited(lambda: sides(frame.depth_mm, mask, camera))  # noqa: E731
+        scene = join_instances(proposals, labels, side_of=side_of, config=self.options.join)
         things = [{**thing.to_dict(), "segmentation": encode_mask(scene.mask(thing.id))} for thing in scene.instances]
         content = {
             "height": frame.height,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ from graspcut.instances.result import InstanceProposals, distinct_instances, dra
 from graspcut.instances.scoring import score_windows
 from graspcut.runtime import export
 from graspcut.runtime.model_folder import find_model_folder
+from tests.instances.made_frames import made_frame
 from tests.instances.mini_proposer import mini_network, save_mini_folder, scene_mm
 
 
@@ -64,6 +66,25 @@ def test_engines_agree(folder: Path, reference: InstanceProposer, backend: str, 
     for name, value in expected.items():
         assert found[name].shape == value.shape
         np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-3 * np.abs(value).max())
+
+
+def test_int8_stores_the_weights_once_for_all_scales(folder: Path, reference: InstanceProposer, tmp_path: Path) -> None:
+    frames = [made_frame(seed, 80, 60) for seed in range(8)]
+    method = method_of_model(folder)
+    report = export.export_model(method, folder, tmp_path, precision="int8", samples=frames, largest_loss=100.0)
+    assert report.score_name == "AR@100" and report.exact_score is not None and report.int8_score is not None
+    stored = onnx.load(report.path).graph
+    weights = [
+        entry for entry in stored.initializer if entry.data_type == onnx.TensorProto.INT8 and len(entry.dims) == 4
+    ]
+    convolutions = [part for part in mini_network().modules() if isinstance(part, torch.nn.Conv2d)]
+    assert len(weights) == len(convolutions)
+    assert sum(node.op_type == "Conv" for node in stored.node) >= 2 * len(convolutions)  # at two scales
+    depth = scene_mm(60, 80)
+    inputs = inputs_of(depth[None], 60.0)
+    exact, rounded = (each.run(inputs) for each in (reference, InstanceProposer.load(report.path)))
+    for name in ("score_maps", "objectness"):
+        assert np.corrcoef(exact[name].ravel(), rounded[name].ravel())[0, 1] > 0.98
 
 
 def test_the_graph_is_the_network_over_the_pyramid() -> None:

@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graspcut.frames.camera import Camera
-from graspcut.instances.predictor import InstanceProposer
-from graspcut.runtime.method import Method
+from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.dataset import open_dataset
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.instances.predictor import InstanceProposer, inputs_of
+from graspcut.runtime.method import Method, Quantization, Samples
+from graspcut.runtime.predictor import Inputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Composed frames for int8: the seed is used neither in training nor in the tests of docs/instances.md.
+_INT8_SEED = 777_012
+_INT8_FRAMES = 128
+
+
+class _Composed:
+    """Composed frames, such as the shipped network is trained on."""
+
+    def __init__(self) -> None:
+        from graspcut.instances.composing import ComposedConfig, ComposedFrames  # the renderer is the extra `synth`
+
+        self._frames = ComposedFrames(ComposedConfig(width=320, height=240), _INT8_SEED)
+
+    def __len__(self) -> int:
+        return _INT8_FRAMES
+
+    def __getitem__(self, index: int) -> LabelledFrame:
+        return self._frames[index]
+
+
+def int8_modules(graph: nn.Module) -> list[nn.Module]:
+    """The network without its encoding, which works in millimetres."""
+    features = graph.get_submodule("network.features")
+    parts = [module for name, module in features.named_children() if name != "encoding"]
+    return [*parts, graph.get_submodule("network.heads")]
+
+
+def calibration_inputs(labelled: LabelledFrame) -> Inputs:
+    """The graph's inputs of a labelled frame."""
+    frame = labelled.frame
+    return inputs_of(frame.depth_mm[np.newaxis], focal_length_px(frame.camera, frame.width))
+
+
+def average_recall(proposer: Any, frames: Iterable[LabelledFrame], done: Callable[[], None]) -> float:
+    """AR@100 (COCO's mean), in percent."""
+    from graspcut.instances.evaluation import evaluate_proposals
+    from graspcut.instances.truth import frames_groundtruth, mask_results
+
+    labelled, found = [], []
+    for frame in frames:
+        result = proposer(frame.frame)
+        labelled.append(frame)
+        found.append((result.masks, result.scores))
+        done()
+    report = evaluate_proposals(frames_groundtruth(labelled), mask_results(found), limits=(100,))
+    return 100 * report.average_recall[100]
+
+
+def open_samples(folder: Path, depth_unit_mm: float | None, focal_px: float | None) -> Samples:
+    """The labelled frames of a dataset folder."""
+    return open_dataset(folder, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
 
 
 def timed_call(proposer: InstanceProposer, width: int, height: int) -> Callable[[], object]:
@@ -24,4 +84,15 @@ def timed_call(proposer: InstanceProposer, width: int, height: int) -> Callable[
     return lambda: proposer(depth, camera)
 
 
-METHOD = Method(predictor=InstanceProposer, timed_call=timed_call)
+METHOD = Method(
+    predictor=InstanceProposer,
+    quantization=Quantization(
+        modules=int8_modules,
+        open_samples=open_samples,
+        default_samples=_Composed,
+        inputs=calibration_inputs,
+        score=average_recall,
+        score_name="AR@100",
+    ),
+    timed_call=timed_call,
+)

@@ -165,7 +165,9 @@ def quantized(onnx_bytes: bytes, calibration: Iterable[Inputs], description: Gra
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
-        return _described(onnx.load(written), description, halve=False)
+        model = onnx.load(written)
+        _store_once(model)
+        return _described(model, description, halve=False)
 
 
 def save_openvino(onnx_bytes: bytes, path: Path, description: GraphDescription) -> None:
@@ -206,6 +208,23 @@ def _described(model: Any, description: GraphDescription, *, halve: bool, roundi
     onnx.checker.check_model(model)
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def _store_once(model: Any) -> None:
+    """Keeps one of equal initialisers: a network that a graph runs at several sizes was given weights for each."""
+    kept: dict[bytes, Any] = {}
+    renamed: dict[str, str] = {}
+    for initialiser in model.graph.initializer:
+        nameless = type(initialiser)()
+        nameless.CopyFrom(initialiser)
+        nameless.ClearField("name")
+        same = kept.setdefault(nameless.SerializeToString(deterministic=True), initialiser)
+        renamed[initialiser.name] = same.name
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    left = [initialiser for initialiser in model.graph.initializer if renamed[initialiser.name] == initialiser.name]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(left)
 
 
 def _store_as_half(model: Any, rounding: bool) -> None:

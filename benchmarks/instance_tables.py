@@ -98,7 +98,7 @@ def network_proposer(network: Any, most: int = 1000) -> Callable[[LabelledFrame]
         focal = focal_length_px(frame.frame.camera, depth.shape[1])
         geometry = network.config.geometry
         result = propose(score_windows(network, depth[..., None], focal), geometry, ProposalConfig(most=most))
-        return (result.masks(depth) if len(result) else np.zeros((0, *depth.shape), bool)), result.scores
+        return result.masks_along_depth(depth)[0], result.scores
 
     return found
 

@@ -211,16 +211,20 @@ def test_masks_end_where_surfaces_end() -> None:
     depth[:, 40:42] = 0
     window = rng.random((9, 9)).astype(np.float32)
     corner, cell = np.array([10.3, 2.7]), 4.4
-    found = paste_along_depth(window, corner, (cell, cell), depth)
+    corners, cells_px = np.stack([corner, np.array([100.0, 0.0])]), np.full((2, 2), cell)
+    (found, none), pixels = paste_along_depth(np.stack([window, window]), corners, cells_px, depth)
     np.testing.assert_array_equal(found, slow_along_depth(window, (10.3, 2.7), cell, depth))
     assert not found[:, 40:42].any()
     # Coarse cells of the true mask become the true mask.
     cells = np.array(
         [[truth[int(2.7 + (j + 0.5) * cell), int(10.3 + (i + 0.5) * cell)] for i in range(9)] for j in range(9)]
     )
-    sharp = paste_along_depth(cells.astype(np.float32), corner, (cell, cell), depth)
+    many, corners = np.repeat(cells.astype(np.float32)[None], 9, axis=0), np.repeat(corner[None], 9, axis=0)
+    shared, counts = paste_along_depth(many, corners, np.full((9, 2), cell), depth, threads=2)
+    sharp = shared[0]
+    assert (shared == sharp).all() and (counts == sharp.sum()).all()
     smooth = paste_mask(cells.astype(np.float32), corner, (cell, cell), depth.shape)
     seen = truth & (depth > 0)
     overlap = [(mask & seen).sum() / (mask | seen).sum() for mask in (sharp, smooth & (depth > 0))]
     assert overlap[0] > 0.97 and overlap[0] > overlap[1]
-    assert not paste_along_depth(window, np.array([100.0, 0]), (cell, cell), depth).any()
+    assert not none.any() and pixels.tolist() == [found.sum(), 0]

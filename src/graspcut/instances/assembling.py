@@ -76,6 +76,36 @@ def _checked(centres: NDArray[np.integer], shape: tuple[int, ...], cells: int) -
     return grid, rows, columns
 
 
+class PaddedMaps:
+    """Score maps with a border all round, ready for windows at any position.
+
+    Args:
+        score_maps: (k^2, rows, columns) float32; map `i k + j` is that of part (row i, column j).
+        cells: side of a window.
+        outside: value of cells beyond the maps.
+
+    Raises:
+        ValueError: the number of maps is no square, or the windows have no middle cell.
+    """
+
+    def __init__(self, score_maps: NDArray[np.float32], cells: int = 21, outside: float = -np.inf) -> None:
+        self.shape, self.cells = score_maps.shape, cells
+        grid, rows, columns = _checked(np.zeros((0, 2), np.int64), self.shape, cells)
+        self.grid, border = grid, cells // 2
+        padded = np.empty((grid * grid, rows + 2 * border, columns + 2 * border), np.float32)
+        padded[:, :border], padded[:, border + rows :] = outside, outside
+        padded[:, :, :border], padded[:, :, border + columns :] = outside, outside
+        padded[:, border : border + rows, border : border + columns] = score_maps
+        self._values = padded.reshape(-1)
+
+    def windows(self, centres: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Masks of windows, (N, cells, cells) float32 logits; see `assemble`."""
+        _checked(centres, self.shape, self.cells)
+        indices = window_indices(centres, self.cells, self.grid, *self.shape[1:])
+        # "clip" spares a second pass over the indices; they are inside by construction.
+        return self._values.take(indices, mode="clip").reshape(len(centres), self.cells, self.cells)
+
+
 def assemble(
     score_maps: NDArray[np.float32], centres: NDArray[np.integer], *, cells: int = 21, outside: float = -np.inf
 ) -> NDArray[np.float32]:
@@ -93,13 +123,7 @@ def assemble(
     Raises:
         ValueError: the number of maps is no square, the windows have no middle cell or lie outside.
     """
-    grid, rows, columns = _checked(centres, score_maps.shape, cells)
-    border = cells // 2
-    padded = np.full((grid * grid, rows + 2 * border, columns + 2 * border), outside, np.float32)
-    padded[:, border : border + rows, border : border + columns] = score_maps
-    indices = window_indices(centres, cells, grid, rows, columns)
-    # "clip" spares a second pass over the indices; they are inside by construction.
-    return padded.reshape(-1).take(indices, mode="clip").reshape(len(centres), cells, cells)
+    return PaddedMaps(score_maps, cells, outside).windows(centres)
 
 
 def assemble_tensor(score_maps: Tensor, images: Tensor, centres: Tensor, *, cells: int = 21) -> Tensor:

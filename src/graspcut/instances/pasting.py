@@ -6,6 +6,8 @@ boxes of the masks and the objectness scores, with a threshold of 0.8.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,51 +109,50 @@ def paste_window(
 
 def paste_along_depth(
     probabilities: NDArray[np.float32],
-    corner: NDArray[np.float64],
-    cell_px: tuple[float, float],
+    corners: NDArray[np.float64],
+    cells_px: NDArray[np.float64],
     depth_mm: NDArray[np.float32],
     threshold: float = 0.5,
     *,
     edge_mm: float = 15.0,
-    out: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """`paste_mask` for depth frames: the mask ends where the surface ends, not in the middle between two cells.
+    threads: int = 1,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """`paste_mask` of many windows of a depth frame: masks end where surfaces end, not in the middle between two cells.
 
     Each pixel mixes the four cells around it, weighted bilinearly and by how well the depth at the cell's middle agrees
     with its own (joint bilateral upsampling, Kopf et al. 2007). Only pixels on which the cells around disagree change.
 
     Args:
-        probabilities, corner, cell_px, threshold: as in `paste_mask`.
+        probabilities: (N, m, m) float32; beyond a window it is 0.
+        corners: (N, 2) float64 left and upper edge of the windows in pixels.
+        cells_px: (N, 2) float64 width and height of their cells in pixels of the image.
         depth_mm: (H, W) millimetres, 0 = no data; such pixels belong to no mask.
+        threshold: what counts as inside lies above.
         edge_mm: difference of depth that halves a cell's weight.
-        out: (H, W) bool of False to write to.
+        threads: that share the windows.
 
     Returns:
-        (H, W) bool.
+        masks (N, H, W) bool, and (N,) int64 how many pixels each has.
     """
     from graspcut.instances.pasting_kernel import paste_kernel  # compiled by what the renderer is compiled by
 
-    mask = np.zeros(depth_mm.shape, np.bool_) if out is None else out
-    cells = np.pad(probabilities.astype(np.float32), 1)
-    cell_depth = np.pad(_depth_at_cells(depth_mm, corner, cell_px, probabilities.shape[0]), 1)
-    paste_kernel(
-        cells, cell_depth, float(corner[0]), float(corner[1]), cell_px[0], cell_px[1],
-        np.ascontiguousarray(depth_mm, np.float32), float(edge_mm), float(threshold), mask,
-    )  # fmt: skip
-    return mask
+    count = len(probabilities)
+    # Pages of zeros that nothing is written to are never touched.
+    masks, filled = np.zeros((count, *depth_mm.shape), np.bool_), np.zeros(count, np.int64)
+    windows, depth = np.ascontiguousarray(probabilities, np.float32), np.ascontiguousarray(depth_mm, np.float32)
+    places = np.ascontiguousarray(corners, np.float64), np.ascontiguousarray(cells_px, np.float64)
 
+    def paste(first: int, last: int) -> None:
+        paste_kernel(windows, *places, depth, float(edge_mm), float(threshold), masks, filled, first, last)
 
-def _depth_at_cells(
-    depth_mm: NDArray[np.float32], corner: NDArray[np.float64], cell_px: tuple[float, float], side: int
-) -> NDArray[np.float32]:
-    """Depth at the middle of every cell of a window, (side, side) float32; 0 where it lies outside the image."""
-    middle = np.arange(side) + 0.5
-    columns = np.floor(corner[0] + middle * cell_px[0]).astype(np.intp)
-    rows = np.floor(corner[1] + middle * cell_px[1]).astype(np.intp)
-    height, width = depth_mm.shape
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
-    found = depth_mm[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)[None]]
-    return np.where(inside, found, np.float32(0))
+    if threads <= 1 or count < 2 * threads:
+        paste(0, count)
+    else:
+        # Small pieces: large windows are slow, and the best ones are often alike.
+        borders = np.linspace(0, count, min(count, 8 * threads) + 1).astype(int).tolist()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(paste, borders[:-1], borders[1:]))
+    return masks, filled
 
 
 def box_iou(first: NDArray[np.float64], second: NDArray[np.float64], *, inclusive: bool = False) -> NDArray[np.float64]:

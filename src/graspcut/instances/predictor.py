@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.cores import usable_cores
 from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame, check_depth
@@ -99,9 +100,17 @@ class InstanceProposer(Predictor):
         """
         depth, known_camera = depth_and_camera(depth_mm, camera)
         found = self.windows(depth, focal_length_px(known_camera, depth.shape[1]))
-        masks = found.masks(depth) if len(found) else np.zeros((0, *depth.shape), bool)
-        filled = masks.any(axis=(1, 2))
+        masks, pixels = found.masks_along_depth(depth, threads=self._paste_threads)
+        filled = pixels > 0
+        if filled.all():
+            return InstanceProposals(masks, found.scores, depth, known_camera)
         return InstanceProposals(masks[filled], found.scores[filled], depth, known_camera)
+
+    @property
+    def _paste_threads(self) -> int:
+        """Threads for one frame's masks: its share of those that the engine has."""
+        asked = None if self._options is None else self._options.threads
+        return max(1, (asked or usable_cores()) // self.parallel_calls)
 
     def windows(self, depth_mm: NDArray[np.float32], focal_px: float) -> Proposals:
         """The proposals as windows, not yet pasted.

@@ -9,17 +9,19 @@ until N have survived. The result is the same as if all had been.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.instances.assembling import assemble
-from graspcut.instances.pasting import box_iou, paste_along_depth, paste_window, window_boxes, window_corner_px
+from graspcut.instances.assembling import PaddedMaps
+from graspcut.instances.pasting import paste_along_depth, paste_window, window_boxes, window_corner_px
 from graspcut.instances.windows import Scale, WindowGeometry
 
 _CHUNK = 256
+_SORTED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,8 @@ def assembled_windows(
         geometry: of the network.
     """
     rows, columns = geometry.map_size(scale.resized_height, scale.resized_width)
-    maps = score_maps[:, :rows, :columns]
-    return ScaleWindows(
-        scale, objectness[:rows, :columns], lambda centres: assemble(maps, centres, cells=geometry.cells)
-    )
+    maps = lru_cache(maxsize=1)(lambda: PaddedMaps(score_maps[:, :rows, :columns], geometry.cells))
+    return ScaleWindows(scale, objectness[:rows, :columns], lambda centres: maps().windows(centres))
 
 
 def probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,35 +111,36 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def mask(
-        self, number: int, depth_mm: NDArray[np.float32] | None = None, out: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.bool_]:
-        """(H, W) bool: one mask in the image's own pixels.
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """(H, W) bool: one mask in the image's own pixels, resized bilinearly."""
+        scale = self.scales[number]
+        return paste_window(self.windows[number], self.centres[number], scale, self.geometry, self.mask_probability)
 
-        Args:
-            number: of the proposal.
-            depth_mm: (H, W) of the image, if it is a depth frame: masks end where surfaces end, see
-                `paste_along_depth`.
-            out: (H, W) bool of False that a depth frame's mask is written to.
-        """
-        window, centre, scale = self.windows[number], self.centres[number], self.scales[number]
-        if depth_mm is None:
-            return paste_window(window, centre, scale, self.geometry, self.mask_probability)
-        cell = self.geometry.window_px / window.shape[0]
-        corner = window_corner_px(centre[None], scale, self.geometry)[0]
-        cell_px = (cell / scale.horizontal, cell / scale.vertical)
-        return paste_along_depth(window, corner, cell_px, depth_mm, self.mask_probability, out=out)
-
-    def masks(self, depth_mm: NDArray[np.float32] | None = None) -> NDArray[np.bool_]:
+    def masks(self) -> NDArray[np.bool_]:
         """(N, H, W) bool: all masks, see `mask`; 0 for height and width where there is none."""
         if not len(self):
             return np.zeros((0, 0, 0), bool)
-        if depth_mm is None:
-            return np.stack([self.mask(number) for number in range(len(self))])
-        masks = np.zeros((len(self), *depth_mm.shape), bool)
-        for number, mask in enumerate(masks):
-            self.mask(number, depth_mm, mask)
-        return masks
+        return np.stack([self.mask(number) for number in range(len(self))])
+
+    def masks_along_depth(
+        self, depth_mm: NDArray[np.float32], *, threads: int = 1
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """All masks of a depth frame, which end where surfaces end; see `paste_along_depth`.
+
+        Args:
+            depth_mm: (H, W) of the image.
+            threads: that share the work.
+
+        Returns:
+            masks (N, H, W) bool, and (N,) int64 how many pixels each has.
+        """
+        cell = self.geometry.window_px / self.windows.shape[1]
+        corners, cells_px = np.empty((len(self), 2)), np.empty((len(self), 2))
+        for scale in set(self.scales):
+            own = np.array([other == scale for other in self.scales])
+            corners[own] = window_corner_px(self.centres[own], scale, self.geometry)
+            cells_px[own] = cell / scale.horizontal, cell / scale.vertical
+        return paste_along_depth(self.windows, corners, cells_px, depth_mm, self.mask_probability, threads=threads)
 
 
 def propose(
@@ -152,87 +153,109 @@ def propose(
         geometry: of the network.
         config: how many, and thresholds.
     """
+    from graspcut.instances.pasting_kernel import suppress_kernel  # compiled by what the renderer is compiled by
+
     config = config if config is not None else ProposalConfig()
-    levels = np.concatenate([np.full(level.objectness.size, number) for number, level in enumerate(pyramid)])
-    places = np.concatenate([np.arange(level.objectness.size) for level in pyramid])
     scores = np.concatenate([level.objectness.ravel() for level in pyramid]).astype(np.float32)
-    order = np.argsort(-scores, kind="stable")
-    if config.least_score > 0:
-        order = order[: int(np.count_nonzero(probability(scores) >= config.least_score))]
-    kept: list[_Chosen] = []
-    boxes = np.zeros((0, 4))
-    for first in range(0, len(order), _CHUNK):
-        chunk = order[first : first + _CHUNK]
-        chosen = _made(pyramid, levels[chunk], places[chunk], scores[chunk], geometry, config)
-        for new in _survivors(chosen, boxes, config):
-            kept.append(chosen[new])
-            boxes = np.concatenate([boxes, chosen[new].box[None]])
-            if len(kept) == config.most:
-                return _proposals(kept, pyramid, geometry, config)
-    return _proposals(kept, pyramid, geometry, config)
+    first_of_level = np.cumsum([0, *(level.objectness.size for level in pyramid)])
+    # There are never more than all windows.
+    boxes = np.empty((min(config.most, len(scores)), 4))
+    kept: list[_Windows] = []
+    count, chosen = 0, np.empty(_CHUNK, np.int64)
+    for chunk in _best_first(scores, config.least_score):
+        levels = np.searchsorted(first_of_level, chunk, side="right") - 1
+        made = _made(pyramid, levels, chunk - first_of_level[levels], geometry, config.mask_probability)
+        more = 1.0 if config.inclusive_boxes else 0.0
+        new = suppress_kernel(made.boxes, config.suppression_iou, more, boxes, count, chosen)
+        count += new
+        kept.append(made.only(chosen[:new], scores[chunk[chosen[:new]]]))
+        if count == len(boxes):
+            break
+    return _proposals(kept, boxes[:count], pyramid, geometry, config)
+
+
+def _best_first(scores: NDArray[np.float32], least_score: float) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the windows by falling score, some at a time; equal scores in their given order."""
+    if not len(scores):
+        return
+    taken, ceiling = 0, np.inf
+    while taken < len(scores):
+        # Most images need the first thousands only: the others are not sorted.
+        last = min(max(_SORTED_AT_ONCE, 4 * taken), len(scores)) - 1
+        floor = -np.partition(-scores, last)[last]
+        numbers = np.flatnonzero((scores >= floor) & (scores < ceiling))
+        order = numbers[np.argsort(-scores[numbers], kind="stable")]
+        if least_score > 0:
+            order = order[probability(scores[order]) >= least_score]
+        for first in range(0, len(order), _CHUNK):
+            yield order[first : first + _CHUNK]
+        if len(order) < len(numbers):
+            return
+        taken, ceiling = taken + len(numbers), floor
 
 
 @dataclass(frozen=True, eq=False)
-class _Chosen:
-    """A window that was made."""
+class _Windows:
+    """Windows that were made.
 
-    level: int
-    centre: NDArray[np.int64]
-    score: float
-    window: NDArray[np.float32]
-    box: NDArray[np.float64]
+    Attributes:
+        levels: (N,) int64.
+        centres: (N, 2) int64.
+        logits: (N, m, m) float32.
+        boxes: (N, 4) float64; empty where there is no mask.
+        scores: (N,) float32 logits; empty where they are not known yet.
+    """
+
+    levels: NDArray[np.int64]
+    centres: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float32]
+
+    def only(self, numbers: NDArray[np.int64], scores: NDArray[np.float32]) -> _Windows:
+        """Some of them, with their scores."""
+        return _Windows(self.levels[numbers], self.centres[numbers], self.logits[numbers], self.boxes[numbers], scores)
 
 
 def _made(
     pyramid: Sequence[ScaleWindows],
     levels: NDArray[np.int64],
     places: NDArray[np.int64],
-    scores: NDArray[np.float32],
     geometry: WindowGeometry,
-    config: ProposalConfig,
-) -> list[_Chosen]:
-    """Assembles windows, in the order given; those without a pixel are left out."""
-    found: list[_Chosen | None] = [None] * len(levels)
+    mask_probability: float,
+) -> _Windows:
+    """Assembles windows, in the order given."""
+    count = len(levels)
+    logits = np.empty((count, geometry.cells, geometry.cells), np.float32)
+    centres, boxes = np.empty((count, 2), np.int64), np.empty((count, 4))
+    least = np.log(mask_probability / (1 - mask_probability))
     for level in np.unique(levels):
         numbers = np.flatnonzero(levels == level)
         windows = pyramid[level]
-        centres = np.stack(np.unravel_index(places[numbers], windows.objectness.shape), axis=1).astype(np.int64)
-        probabilities = probability(windows.masks_at(centres))
-        boxes = window_boxes(probabilities > config.mask_probability, centres, windows.scale, geometry)
-        for row, number in enumerate(numbers):
-            if (boxes[row, 2:] > boxes[row, :2]).all():
-                found[number] = _Chosen(int(level), centres[row], float(scores[number]), probabilities[row], boxes[row])
-    return [entry for entry in found if entry is not None]
-
-
-def _survivors(chosen: Sequence[_Chosen], boxes: NDArray[np.float64], config: ProposalConfig) -> list[int]:
-    """Which of some windows, best first, overlap no better one too much."""
-    if not chosen:
-        return []
-    own = np.stack([entry.box for entry in chosen])
-    alive = np.ones(len(own), bool)
-    if len(boxes):
-        overlaps = box_iou(boxes, own, inclusive=config.inclusive_boxes)
-        alive = np.asarray((overlaps <= config.suppression_iou).all(axis=0))
-    among = box_iou(own, own, inclusive=config.inclusive_boxes) > config.suppression_iou
-    survivors = []
-    for number in range(len(own)):
-        if alive[number]:
-            survivors.append(number)
-            alive &= ~among[number]
-    return survivors
+        columns = windows.objectness.shape[1]
+        own = np.stack([places[numbers] // columns, places[numbers] % columns], axis=1)
+        found = windows.masks_at(own)
+        logits[numbers], centres[numbers] = found, own
+        boxes[numbers] = window_boxes(found > least, own, windows.scale, geometry)
+    return _Windows(levels, centres, logits, boxes, np.empty(0, np.float32))
 
 
 def _proposals(
-    kept: Sequence[_Chosen], pyramid: Sequence[ScaleWindows], geometry: WindowGeometry, config: ProposalConfig
+    kept: Sequence[_Windows],
+    boxes: NDArray[np.float64],
+    pyramid: Sequence[ScaleWindows],
+    geometry: WindowGeometry,
+    config: ProposalConfig,
 ) -> Proposals:
-    cells = kept[0].window.shape[0] if kept else geometry.cells
+    if not kept:
+        empty = np.zeros((0, geometry.cells, geometry.cells), np.float32)
+        return Proposals(np.zeros(0, np.float32), boxes, empty, (), np.zeros((0, 2), np.int64), geometry)
     return Proposals(
-        probability(np.array([entry.score for entry in kept], np.float32)),
-        np.array([entry.box for entry in kept], np.float64).reshape(-1, 4),
-        np.array([entry.window for entry in kept], np.float32).reshape(-1, cells, cells),
-        tuple(pyramid[entry.level].scale for entry in kept),
-        np.array([entry.centre for entry in kept], np.int64).reshape(-1, 2),
+        probability(np.concatenate([windows.scores for windows in kept])),
+        boxes.copy(),
+        probability(np.concatenate([windows.logits for windows in kept])),
+        tuple(pyramid[level].scale for windows in kept for level in windows.levels.tolist()),
+        np.concatenate([windows.centres for windows in kept]),
         geometry,
         config.mask_probability,
     )

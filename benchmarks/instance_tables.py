@@ -1,21 +1,17 @@
-"""Tables 1 to 3 of InstanceFCN on composed depth frames: the comparisons that this machine can carry.
+"""Table 3 of InstanceFCN on composed depth frames, and the frames of all tables.
 
     python benchmarks/instance_tables.py frames --out frames
-    python benchmarks/instance_tables.py compare --frames frames --work runs --steps 400 --save compare.json
     python benchmarks/instance_tables.py baselines --frames frames --save baselines.json
     python benchmarks/instance_tables.py model --frames frames --model instance-fcn-small --save model.json
 
 `frames` writes three sets of 320x240 frames with up to two hands, what they hold, up to three more objects, apart or
 touching, before clutter: "train" and "validation" of the training kinds, "test" of object kinds that no training shows.
-`compare` trains slim networks from scratch on 160x120, all with the same number of steps of about the same number of
-pixels: k = 3, 5, 7 (table 1), ~DeepMask, InstanceFCN on crops and fully convolutional (table 2). Rows that are done are
-kept in the file, so a stopped command continues.
+Tables 1 and 2 are `instance_comparison.py`, table 4 is `instance_classes.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +23,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.frame import Frame
-from graspcut.frames.json_files import read_json, write_json_atomically
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.instances.components import component_proposals
 from graspcut.instances.composing import ComposedConfig, write_composed
@@ -37,13 +33,6 @@ from graspcut.instances.selective_search import depth_channels, selective_search
 from graspcut.instances.truth import frames_groundtruth, mask_results
 
 SETS = {"test": (1200, 300, True), "train": (1100, 3000, False), "validation": (1300, 80, False)}
-SLIM: dict[str, Any] = {
-    "widths": (8, 12, 24, 48, 64),
-    "blocks": (0, 1, 1, 1, 1),
-    "context_width": 48,
-    "feature_width": 32,
-}
-DEEPMASK_SHORT_SIDES = (79, 119, 178, 267, 400, 600)  # canonical objects are 64 px there, 48 px in the others
 Found = tuple[NDArray[np.bool_], NDArray[np.floating[Any]]]
 
 
@@ -103,85 +92,6 @@ def network_proposer(network: Any, most: int = 1000) -> Callable[[LabelledFrame]
     return found
 
 
-def variants() -> dict[str, tuple[str, dict[str, Any], bool]]:
-    """Rows of tables 1 and 2: network class, arguments, whether it is trained on crops."""
-    rows: dict[str, tuple[str, dict[str, Any], bool]] = {
-        f"k={grid}": ("InstanceFCNSmall", {**SLIM, "head_width": 32, "grid": grid}, False) for grid in (5, 3, 7)
-    }
-    rows["crops"] = ("InstanceFCNSmall", {**SLIM, "head_width": 32, "grid": 5}, True)
-    deepmask = {"encoder": "light", "inputs": "depth", "width": 32, "mask_width": 128, "score_widths": (64, 128)}
-    rows["deepmask"] = ("DeepMask", {**SLIM, **deepmask, "short_sides": DEEPMASK_SHORT_SIDES}, True)
-    return rows
-
-
-def trained(name: str, seed: int, steps: int, frames: Path, work: Path) -> Any:
-    """One row's network after its training, in evaluation mode; a stopped training continues."""
-    from graspcut.instances.data import CropItems, FocusedItems
-    from graspcut.instances.models import build_model
-    from graspcut.instances.task import InstanceTask, TaskConfig, crop_place
-    from graspcut.runtime.model_folder import fill_network, load_model_folder
-    from graspcut.train.augmentation import AugmentationConfig
-    from graspcut.train.run_config import RunConfig
-    from graspcut.train.sources import FolderSamples
-    from graspcut.train.streams import Target, TrainingData, View
-    from graspcut.train.trainer import prepare_run, run_training
-
-    kind, arguments, crops = variants()[name]
-    config = {"class": kind, "arguments": arguments}
-    folder = work / f"{name.replace('=', '')}-{seed}"
-    run = RunConfig(
-        folder, seed=seed, accelerator="cpu", threads=2, validate_every_steps=0, checkpoint_every_steps=0,
-        checkpoint_every_minutes=3.0, progress_bar=False,
-    )  # fmt: skip
-    prepare_run(run)
-    task = InstanceTask(config, TaskConfig.quick(steps, average_decay=0.99))
-    network: Any = task.model
-    geometry = network.config.geometry
-    target: Target = (
-        CropItems(geometry, *crop_place(network.config)) if crops else FocusedItems(geometry, 120, 90, windows=128)
-    )
-    source = FolderSamples(DatasetReader(frames / "train"), seed, (160, 120), what=("depth_mm", "instances"))
-    view = View(source, target, batch_size=8, augmentation=AugmentationConfig(flip=0.5), missing_depth_label=None)
-    result = run_training(task, TrainingData([view], seed=seed, workers=1), run)
-    if result.model_folder is None:
-        raise SystemExit(f"{folder}: stopped after {result.steps} steps; the same command continues")
-    stored, weights = load_model_folder(result.model_folder)
-    built = build_model(stored["model"])
-    fill_network(built, weights, result.model_folder)
-    return built.eval()
-
-
-def compare(frames: Path, work: Path, steps: int, seeds: int, count: int, save: Path, only: Sequence[str]) -> None:
-    """Tables 1 and 2."""
-    import torch
-
-    torch.set_num_threads(2)
-    table: dict[str, Any] = read_json(save) if save.exists() else {"rows": {}}
-    tests = test_frames(frames, count, 160)
-    for seed in range(seeds):
-        for name in only or variants():
-            key = f"{name} seed {seed}"
-            if key in table["rows"]:
-                continue
-            started = time.monotonic()
-            network = trained(name, seed, steps, frames, work)
-            seconds = time.monotonic() - started
-            report = scored(tests, network_proposer(network))
-            table["rows"][key] = numbers(report, steps=steps, frames=len(tests), training_s=round(seconds))
-            write_json_atomically(save, table)
-            print(key, table["rows"][key]["ar"], f"{seconds:.0f} s", flush=True)
-    print_means(table["rows"])
-
-
-def print_means(rows: dict[str, Any]) -> None:
-    """Mean and spread over seeds, AR@10/100/1000."""
-    for name in dict.fromkeys(key.rpartition(" seed ")[0] for key in rows):
-        values = np.array([list(row["ar"].values()) for key, row in rows.items() if key.startswith(f"{name} seed")])
-        mean, spread = values.mean(axis=0), values.std(axis=0)
-        shown = " ".join(f"{m:5.1f}+-{s:.1f}" for m, s in zip(mean, spread, strict=True))
-        print(f"{name:<10} {shown}   ({len(values)} seeds)")
-
-
 def baselines(frames: Path, count: int, save: Path) -> None:
     """Selective search, and connected components of the labels of `graspcut segment`."""
     from graspcut.segmentation.predictor import Segmenter
@@ -237,16 +147,12 @@ def write_rows(save: Path, rows: dict[str, Any]) -> None:
 def main(arguments: Iterable[str] | None = None) -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("frames", "compare", "baselines", "model"))
+    parser.add_argument("what", choices=("frames", "baselines", "model"))
     parser.add_argument("--out", type=Path, default=Path("frames"))
     parser.add_argument("--frames", type=Path, default=Path("frames"))
-    parser.add_argument("--work", type=Path, default=Path("instance-runs"))
     parser.add_argument("--model", default="instance-fcn-small")
     parser.add_argument("--most", type=int, default=1000, help="proposals a frame of `model`")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--save", type=Path, default=Path("instance-tables.json"))
     options = parser.parse_args(None if arguments is None else list(arguments))
     if options.what == "frames":
@@ -254,8 +160,6 @@ def main(arguments: Iterable[str] | None = None) -> None:
             config = ComposedConfig(width=320, height=240, held_out_kinds=held_out)
             write_composed(config, seed=seed, count=count, out=options.out / name)
             print(f"{options.out / name}: {count} frames")
-    elif options.what == "compare":
-        compare(options.frames, options.work, options.steps, options.seeds, options.count, options.save, options.only)
     elif options.what == "baselines":
         baselines(options.frames, options.count, options.save)
     else:

@@ -93,7 +93,8 @@ def region_features(features: Tensor, images: Tensor, boxes: Tensor, cells: int,
         ).reshape(features.shape[1], -1, cells, cells)
         for image in range(features.shape[0])
     ]
-    result = features.new_zeros(len(boxes), features.shape[1], cells, cells)
+    # Under automatic mixed precision what is sampled has another type than the features.
+    result = found[0].new_zeros(len(boxes), features.shape[1], cells, cells)
     for image, values in enumerate(found):
         result[images == image] = values.transpose(0, 1)
     return result

@@ -83,7 +83,7 @@ def mask_overlaps(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArra
     one, other = (masks.reshape(len(masks), -1).astype(np.float32) for masks in (first, second))
     both = one @ other.T
     union = one.sum(axis=1)[:, None] + other.sum(axis=1)[None] - both
-    return np.divide(both, union, out=np.zeros(both.shape), where=union > 0).astype(np.float64)
+    return np.asarray(np.divide(both, union, out=np.zeros(both.shape), where=union > 0), np.float64)
 
 
 def proposal_regions(proposer: InstanceProposer, frame: LabelledFrame, rng: np.random.Generator) -> LabelledRegions:
@@ -158,11 +158,11 @@ class StoredRegions:
 
 
 def stored_regions(
-    path: Path, reader: DatasetReader, count: int, make: Callable[[LabelledFrame, np.random.Generator], LabelledRegions]
+    path: Path, reader: DatasetReader, count: int, make: Callable[..., LabelledRegions], part: Any
 ) -> list[LabelledRegions]:
     """The regions of the first frames of a set, made at the first call and read from then on."""
     if not path.exists():
-        made = [make(reader[index], np.random.default_rng([12, index])) for index in range(count)]
+        made = [make(part, reader[index], np.random.default_rng([12, index])) for index in range(count)]
         trial = path.with_suffix(".trial.npz")
         np.savez(
             trial,
@@ -175,12 +175,12 @@ def stored_regions(
         trial.replace(path)
     with np.load(path) as stored:
         borders = np.cumsum(stored["counts"])[:-1]
-        boxes, masks, categories, offsets = (
+        parts: list[list[NDArray[Any]]] = [
             np.split(stored[name], borders) for name in ("boxes", "masks", "categories", "offsets")
-        )
+        ]
     return [
-        LabelledRegions(Regions(*one[:2]), *one[2:])
-        for one in zip(boxes, (part.astype(np.float32) / 255 for part in masks), categories, offsets, strict=True)
+        LabelledRegions(Regions(its_boxes, its_masks.astype(np.float32) / 255), its_categories, its_offsets)
+        for its_boxes, its_masks, its_categories, its_offsets in zip(*parts, strict=True)
     ]
 
 
@@ -286,9 +286,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         if name in table["rows"]:
             continue
         path = given.frames / f"regions-{name}-{given.train_frames}.npz"
-        regions = stored_regions(
-            path, training, given.train_frames, lambda frame, rng, make=make, part=part: make(part, frame, rng)
-        )
+        regions = stored_regions(path, training, given.train_frames, make, part)
         network = trained(name, StoredRegions(training, regions), given.steps, given.work)
         row = scored(frames, (use(network, part, frame) for frame in frames))
         table["rows"][name] = {**row, "steps": given.steps, "training_frames": given.train_frames}

@@ -90,7 +90,7 @@ class ClassifierTask(BaseTask[RegionBatch, ClassifierConfig]):
 
 @torch.no_grad()
 def classify(
-    network: nn.Module, depth_mm: NDArray[np.float32], focal_px: float, regions: Regions
+    network: MaskClassifier, depth_mm: NDArray[np.float32], focal_px: float, regions: Regions
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the regions of one image are.
 
@@ -105,8 +105,7 @@ def classify(
         likeliest category but background.
     """
     if not len(regions):
-        categories = int(network.get_submodule("categories").out_features)
-        return np.zeros((0, categories)), np.zeros((0, 4))
+        return np.zeros((0, network.config.categories + 1)), np.zeros((0, 4))
     image, focal = torch.from_numpy(depth_mm[None, None]), torch.tensor([focal_px], dtype=torch.float32)
     boxes = torch.from_numpy(regions.boxes.astype(np.float32))
     images = torch.zeros(len(regions), dtype=torch.int64)

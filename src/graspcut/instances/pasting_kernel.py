@@ -13,24 +13,24 @@ FLOOR = 0.02  # lets a cell on the right surface win against a nearer one on the
 
 
 @scalar
-def _cell(window: np.ndarray, row: int, column: int) -> float:
+def _cell(window: np.ndarray, row: int, column: int) -> np.float32:
     """Probability of a cell; 0 around the window."""
     side = window.shape[0]
     if 0 <= row < side and 0 <= column < side:
-        return window[row, column]
+        return np.float32(window[row, column])
     return np.float32(0.0)
 
 
 @scalar
 def _depth_at(
     depth: np.ndarray, left: float, top: float, cell_x: float, cell_y: float, row: int, column: int, side: int
-) -> float:
+) -> np.float32:
     """Depth at the middle of a cell; 0 around the window and where it lies outside the image."""
     if not (0 <= row < side and 0 <= column < side):
         return np.float32(0.0)
     y, x = math.floor(top + (row + 0.5) * cell_y), math.floor(left + (column + 0.5) * cell_x)
     if 0 <= y < depth.shape[0] and 0 <= x < depth.shape[1]:
-        return depth[y, x]
+        return np.float32(depth[y, x])
     return np.float32(0.0)
 
 
@@ -82,7 +82,7 @@ def paste_kernel(
                         for column in range(start, stop):
                             inside = depth[row, column] > 0
                             mask[row, column] = inside
-                            filled += inside
+                            filled += int(inside)
                     continue
                 depth_a = _depth_at(depth, left, top, cell_x, cell_y, j, i, side)
                 depth_b = _depth_at(depth, left, top, cell_x, cell_y, j, i + 1, side)
@@ -107,14 +107,14 @@ def paste_kernel(
                             mixed = weight_a * a + weight_b * b + weight_c * c + weight_d * d
                             inside = mixed > threshold * (weight_a + weight_b + weight_c + weight_d)
                         mask[row, column] = inside
-                        filled += inside
+                        filled += int(inside)
         counts[number] = filled
 
 
 @scalar
-def _weight(part: float, apart: float) -> float:
+def _weight(part: np.float32, apart: np.float32) -> np.float32:
     """Of a cell, from its bilinear part and how far its surface lies from the pixel's."""
-    return (part + np.float32(FLOOR)) / (1 + apart * apart)
+    return np.float32((part + np.float32(FLOOR)) / (1 + apart * apart))
 
 
 @scalar
@@ -126,7 +126,7 @@ def _overlap(first: np.ndarray, one: int, second: np.ndarray, other: int, more: 
         return 0.0
     area = max(first[one, 2] - first[one, 0] + more, 0.0) * max(first[one, 3] - first[one, 1] + more, 0.0)
     beside = max(second[other, 2] - second[other, 0] + more, 0.0) * max(second[other, 3] - second[other, 1] + more, 0.0)
-    return width * height / (area + beside - width * height)
+    return float(width * height / (area + beside - width * height))
 
 
 @loop

@@ -83,8 +83,8 @@ class LabelledRegions:
 def boxes_of_masks(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Tight boxes (N, 4) of masks (N, H, W); 0 for an empty mask."""
     boxes = np.zeros((len(masks), 4))
-    for axis, filled in ((0, masks.any(axis=1)), (1, masks.any(axis=2))):
-        some = filled.any(axis=1)
+    for axis, filled in ((0, np.asarray(masks.any(axis=1))), (1, np.asarray(masks.any(axis=2)))):
+        some = np.asarray(filled.any(axis=1))
         boxes[some, axis] = filled[some].argmax(axis=1)
         boxes[some, axis + 2] = filled.shape[1] - filled[some][:, ::-1].argmax(axis=1)
     return boxes
@@ -124,7 +124,8 @@ def masks_in_boxes(masks: NDArray[np.bool_], boxes: NDArray[np.float64]) -> NDAr
 
     inside = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
     pixels = (bottom - top)[:, :, None] * (right - left)[:, None, :]
-    return np.divide(inside, pixels, out=np.zeros(inside.shape), where=pixels > 0).astype(np.float32)
+    parts_inside = np.divide(inside, pixels, out=np.zeros(inside.shape), where=pixels > 0)
+    return np.asarray(parts_inside, np.float32)
 
 
 def regions_of_masks(masks: NDArray[np.bool_]) -> Regions:
@@ -158,7 +159,7 @@ def sliding_boxes(
             half_width, half_height = side * ratio**0.5 / 2, side / ratio**0.5 / 2
             boxes.append(np.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=-1))
     found = np.stack(boxes, axis=2).reshape(-1, 4)
-    return np.clip(found, 0, [width, height, width, height])
+    return np.asarray(np.clip(found, 0, [width, height, width, height]))
 
 
 def labelled_regions(

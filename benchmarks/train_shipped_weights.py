@@ -8,7 +8,8 @@ model of the phase before; the first starts from the weights that are shipped no
 compute. Stopped by Ctrl-C, SIGTERM or a power cut, and typed again, it goes on where it stood. After every phase the
 batch-norm statistics are taken anew over whole rendered frames, and the model is scored on frames of unseen kinds of
 objects, of the first version of the renderer and of the newest one: OUT/scores.json, beside the same scores of the
-shipped weights. Ship a model only if it wins.
+shipped weights. So are averages of it with the weights that the phase started from (OUT/PHASE/average-SHARE), which
+forget less of what those knew. Ship a model only if it wins.
 
 Most batches are windows around a hand: they teach more per second than whole frames, of which later phases have more.
 Frames come from all cameras that the renderer knows, at 320x240 and at 640x480, sampled as the network meets them in
@@ -49,6 +50,7 @@ from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 NETWORK = DenseAttentionSmallConfig(neighbours=True)
 BATCH = 16  # windows of 128 x 128 at the scale of the network; other batches hold about as many pixels
+AVERAGES = (0.6, 0.8)  # shares of the new weights in averages with those that a phase started from
 _STEM = "encoder.levels.0.0.0.weight"
 
 
@@ -195,21 +197,33 @@ def scores(model: Path, frames: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def finish_phase(folder: Path, model: Path, frames: int) -> None:
-    """New statistics, OUT/PHASE/final, and its scores beside those of the shipped weights."""
+def averaged(start: nn.Module, trained: nn.Module, share: float) -> dict[str, torch.Tensor]:
+    """Weights between two networks of one form, of which `trained` has this share; counters are those of `trained`."""
+    before, after = start.state_dict(), trained.state_dict()
+    return {
+        name: torch.lerp(before[name].float(), value.float(), share) if value.is_floating_point() else value
+        for name, value in after.items()
+    }
+
+
+def finish_phase(folder: Path, model: Path, start: Path, frames: int) -> None:
+    """New statistics, OUT/PHASE/final and the averages, and their scores beside those of the shipped weights."""
     config, weights = load_model_folder(model)
-    network = build_model(config["model"])
-    fill_network(network, weights, model)
-    with_statistics_of_whole_frames(network.eval())
+    trained, network = (build_model(config["model"]).eval() for _ in range(2))
+    fill_network(trained, weights, model)
     card = (model / "card.md").read_text(encoding="utf-8")
-    final = save_model_folder(folder / "final", config, network.state_dict(), card)
     path = folder.parent / "scores.json"
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if "shipped" not in table:
         table["shipped"] = scores(find_model_folder("dense-attention-small"), frames)
-    table[folder.name] = scores(final, frames)
-    write_json_atomically(path, table)
-    print(json.dumps({name: table[name] for name in ("shipped", folder.name)}, indent=1), flush=True)
+    for share in (*AVERAGES, 1.0):
+        network.load_state_dict(averaged(grown(start), trained, share))
+        with_statistics_of_whole_frames(network.eval())
+        name = "final" if share == 1.0 else f"average-{share:g}"
+        found = save_model_folder(folder / name, config, network.state_dict(), card)
+        table[f"{folder.name} {name}"] = scores(found, frames)
+        write_json_atomically(path, table)
+    print(json.dumps({name: row for name, row in table.items() if folder.name in name}, indent=1), flush=True)
 
 
 def run_phase(phase: Phase, start: Path, options: argparse.Namespace) -> Path | None:
@@ -280,13 +294,14 @@ def main() -> None:
         return
     start = find_model_folder(options.start)
     for phase in plan:
-        model = run_phase(phase, start, options)
+        before = start
+        model = run_phase(phase, before, options)
         if model is None:
             print("stopped; the same command continues")
             return
         start = options.out / phase.name / "final"
         if not start.exists():
-            finish_phase(options.out / phase.name, model, options.test_frames)
+            finish_phase(options.out / phase.name, model, before, options.test_frames)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.train_shipped_weights import NETWORK, PLAN, grown, phase_config, views_of
+from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, views_of
 
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
@@ -74,3 +74,14 @@ def test_every_phase_has_views_whose_items_the_network_takes() -> None:
         assert count == view.batch_size and batch.neighbours_mm.shape == (count, 3, height, width)
         assert batch.labels.shape == (count, height, width)
     assert sizes == {(320, 240), (128, 128), (176, 144)}
+
+
+def test_averages_lie_between_two_networks(tmp_path: Path) -> None:
+    old = stored(tmp_path / "old", NETWORK)
+    torch.manual_seed(1)
+    new = DenseAttentionSmall(NETWORK)
+    for share in (0.0, 0.25, 1.0):
+        found = averaged(old, new, share)
+        for name, value in new.state_dict().items():
+            expected = (1 - share) * old.state_dict()[name] + share * value if value.is_floating_point() else value
+            assert torch.allclose(found[name], expected, atol=1e-6), name

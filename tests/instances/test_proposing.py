@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from graspcut.instances.models import DeepMask, InstanceFCNSmall, InstanceFCNSmallConfig
-from graspcut.instances.pasting import suppress, window_boxes
+from graspcut.instances.pasting import box_iou, suppress, window_boxes
 from graspcut.instances.proposing import ProposalConfig, assembled_windows, probability, propose
 from graspcut.instances.scoring import score_windows
 from graspcut.instances.windows import WindowGeometry, scales_of
@@ -50,6 +50,34 @@ def test_equals_assembling_every_window() -> None:
     assert found.mask(0).shape == (80, 100) and found.masks().shape[0] == len(found)
     confident = propose(pyramid, GEOMETRY, ProposalConfig(most=10_000, least_score=0.6))
     assert 0 < len(confident) < len(found) and confident.scores.min() >= 0.6
+
+
+def test_rescoring_brings_other_things_forward() -> None:
+    rng = np.random.default_rng(1)
+    scale = scales_of(240, 320, (240,))[0]
+    rows, columns = GEOMETRY.map_size(scale.resized_height, scale.resized_width)
+    level = assembled_windows(
+        scale, smooth(rng, 9, rows, columns), rng.normal(size=(rows, columns)).astype(np.float32), GEOMETRY
+    )
+    plain, soft = (propose([level], GEOMETRY, ProposalConfig(most=30, rescoring_width=width)) for width in (0.0, 0.1))
+    # The same proposals, in the order of Soft-NMS (Bodla et al. 2017, figure 2).
+    overlaps, left = box_iou(plain.boxes, plain.boxes), plain.scores.astype(np.float64)
+    expected, scores = [], []
+    remaining = list(range(len(plain)))
+    while remaining:
+        best = max(remaining, key=lambda number: left[number])
+        remaining.remove(best)
+        expected.append(best)
+        scores.append(left[best])
+        left[remaining] *= np.exp(-(overlaps[best, remaining] ** 2) / 0.1)
+    assert expected != sorted(expected)
+    np.testing.assert_allclose(soft.boxes, plain.boxes[expected])
+    np.testing.assert_allclose(soft.scores, scores, rtol=1e-5)
+    np.testing.assert_array_equal(soft.windows, plain.windows[expected])
+    np.testing.assert_array_equal(soft.centres, plain.centres[expected])
+    assert soft.scales == tuple(plain.scales[number] for number in expected)
+    with pytest.raises(ValueError, match="rescoring"):
+        ProposalConfig(rescoring_width=-1.0)
 
 
 def test_nothing_gives_no_proposals() -> None:

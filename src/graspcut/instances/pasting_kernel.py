@@ -163,3 +163,29 @@ def suppress_kernel(
             chosen[new] = number
             new += 1
     return new
+
+
+@loop
+def rescore_kernel(boxes: np.ndarray, scores: np.ndarray, width: float, more: float, order: np.ndarray) -> None:
+    """Soft suppression: each box, best first, lowers the scores of the others that overlap it.
+
+    Args:
+        boxes: (N, 4) float64.
+        scores: (N,) float64, changed.
+        width: a score is multiplied by exp(-IoU^2 / width).
+        more: see `suppress_kernel`.
+        order: (N,) int64, changed: the numbers of the boxes, best first; at first 0, 1, ...
+    """
+    for place in range(order.shape[0]):
+        best = place
+        for other in range(place + 1, order.shape[0]):
+            if scores[order[other]] > scores[order[best]]:
+                best = other
+        chosen = order[best]
+        # The others keep their order, so that of equal ones the first goes first.
+        for other in range(best, place, -1):
+            order[other] = order[other - 1]
+        order[place] = chosen
+        for other in range(place + 1, order.shape[0]):
+            overlap = _overlap(boxes, chosen, boxes, order[other], more)
+            scores[order[other]] *= math.exp(-overlap * overlap / width)

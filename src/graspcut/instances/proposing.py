@@ -34,6 +34,9 @@ class ProposalConfig:
         mask_probability: above which a pixel belongs to the mask (the paper says "truncate"; MNC and FCIS take 0.4).
         least_score: windows below this objectness are not looked at.
         inclusive_boxes: see `box_iou`.
+        rescoring_width: what is left is put in another order, so that proposals of one thing do not fill the first
+            places: each lowers the scores of those that overlap it, by exp(-IoU^2 / width) (soft suppression, Bodla et
+            al. 2017). 0 leaves scores and order as they are, as in the paper.
     """
 
     most: int = 100
@@ -41,6 +44,7 @@ class ProposalConfig:
     mask_probability: float = 0.5
     least_score: float = 0.0
     inclusive_boxes: bool = False
+    rescoring_width: float = 0.0
 
     def __post_init__(self) -> None:
         if self.most < 1 or not 0 < self.mask_probability < 1 or not 0 <= self.suppression_iou <= 1:
@@ -48,6 +52,8 @@ class ProposalConfig:
                 f"most {self.most}, mask probability {self.mask_probability}, suppression IoU {self.suppression_iou}: "
                 "expected at least 1, a number between 0 and 1, and one from 0 to 1"
             )
+        if not self.rescoring_width >= 0:
+            raise ValueError(f"rescoring width {self.rescoring_width}, expected 0 or more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,12 +256,28 @@ def _proposals(
     if not kept:
         empty = np.zeros((0, geometry.cells, geometry.cells), np.float32)
         return Proposals(np.zeros(0, np.float32), boxes, empty, (), np.zeros((0, 2), np.int64), geometry)
+    scores, order = probability(np.concatenate([windows.scores for windows in kept])), np.arange(len(boxes))
+    if config.rescoring_width:
+        scores, order = _rescored(scores, boxes, config)
+    scales = [pyramid[level].scale for windows in kept for level in windows.levels.tolist()]
     return Proposals(
-        probability(np.concatenate([windows.scores for windows in kept])),
-        boxes.copy(),
-        probability(np.concatenate([windows.logits for windows in kept])),
-        tuple(pyramid[level].scale for windows in kept for level in windows.levels.tolist()),
-        np.concatenate([windows.centres for windows in kept]),
+        scores,
+        boxes[order],
+        probability(np.concatenate([windows.logits for windows in kept]))[order],
+        tuple(scales[number] for number in order),
+        np.concatenate([windows.centres for windows in kept])[order],
         geometry,
         config.mask_probability,
     )
+
+
+def _rescored(
+    scores: NDArray[np.float32], boxes: NDArray[np.float64], config: ProposalConfig
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """New scores, best first, and which proposals they belong to."""
+    from graspcut.instances.pasting_kernel import rescore_kernel
+
+    lowered, order = scores.astype(np.float64), np.arange(len(boxes))
+    more = 1.0 if config.inclusive_boxes else 0.0
+    rescore_kernel(np.ascontiguousarray(boxes), lowered, config.rescoring_width, more, order)
+    return lowered[order].astype(np.float32), order

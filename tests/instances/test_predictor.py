@@ -178,5 +178,8 @@ def test_the_shipped_network_finds_what_is_plain_to_see() -> None:
     for mask in truth:
         overlaps = (found.masks & mask).sum(axis=(1, 2)) / (found.masks | mask).sum(axis=(1, 2))
         assert overlaps[:10].max() > 0.7
-    weights = find_model_folder(InstanceProposer.default_model) / "model.safetensors"
-    assert weights.stat().st_size < 8_000_000
+    folder = find_model_folder(InstanceProposer.default_model)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 8_000_000
+    graph = onnx.load(folder / "model.onnx").graph
+    assert max(len(node.name) for node in graph.node) < 32
+    assert "network.heads.masks.0.weight_half" in {entry.name for entry in graph.initializer}

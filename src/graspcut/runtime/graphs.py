@@ -75,6 +75,7 @@ def onnx_of_network(
     model = onnx.load_from_string(buffer.getvalue())
     # Sizes that the tracer believed in, which hold for its example only.
     del model.graph.value_info[:]
+    _shorten_names(model)
     chosen = json.dumps(_int8_nodes(model, network, int8_modules))
     model.metadata_props.add(key=INT8_NODES_KEY, value=chosen)
     return _described(model, description, halve=True)
@@ -85,6 +86,24 @@ def _int8_nodes(model: Any, network: Any, modules: Iterable[Any]) -> list[str]:
     chosen = {id(parameter) for module in modules for parameter in module.parameters()}
     weights = {name for name, parameter in network.named_parameters() if id(parameter) in chosen}
     return [node.name for node in model.graph.node if node.op_type in _CONVOLUTIONS and node.input[1] in weights]
+
+
+def _shorten_names(model: Any) -> None:
+    """Numbers nodes and values that lie between: the tracer names them by their whole path, at half a megabyte a graph.
+
+    What goes in, what comes out and weights keep their names.
+    """
+    if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
+        return  # an inner graph refers to names outside of it
+    named = (*model.graph.input, *model.graph.output, *model.graph.initializer)
+    names = {entry.name: entry.name for entry in named}
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+        for value in node.output:
+            names.setdefault(value, f"v{len(names)}" if value else "")
+    for node in model.graph.node:
+        node.input[:] = [names[value] if value else "" for value in node.input]
+        node.output[:] = [names[value] for value in node.output]
 
 
 def with_half_weights(onnx_bytes: bytes, description: GraphDescription) -> bytes:

@@ -89,16 +89,15 @@ def _int8_nodes(model: Any, network: Any, modules: Iterable[Any]) -> list[str]:
 
 
 def _shorten_names(model: Any) -> None:
-    """Numbers nodes and values that lie between: the tracer names them by their whole path, at half a megabyte a graph.
+    """Numbers the values that lie between nodes: the tracer names them by their whole path, at a third of a megabyte.
 
-    What goes in, what comes out and weights keep their names.
+    What goes in, what comes out, weights and nodes keep their names.
     """
     if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
         return  # an inner graph refers to names outside of it
     named = (*model.graph.input, *model.graph.output, *model.graph.initializer)
     names = {entry.name: entry.name for entry in named}
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"
+    for node in model.graph.node:
         for value in node.output:
             names.setdefault(value, f"v{len(names)}" if value else "")
     for node in model.graph.node:

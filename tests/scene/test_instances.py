@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from graspcut.instances.result import InstanceProposals
 from graspcut.labels import HAND, OBJECT
+from graspcut.scene.hand_masks import HandMaskConfig
 from graspcut.scene.instances import JoinConfig, holding_hand, join_instances
 
 
@@ -95,3 +96,22 @@ def test_nothing_gives_nothing() -> None:
     assert not scene.ids.any() and scene.instances == ()
     with pytest.raises(ValueError, match="labels are"):
         join_instances(empty, np.zeros((6, 10), np.uint8))
+
+
+def test_fingers_behind_what_is_held_belong_to_the_nearest_hand() -> None:
+    depth, labels = frame()
+    finger = rectangle(3, 10, 3, 6)  # above the left hand: 18 pixels of 6.7 mm
+    depth[finger], labels[finger] = 500, HAND
+    masks = (LEFT_HAND, RIGHT_HAND, LEFT_THING, RIGHT_THING)
+    config = JoinConfig(smallest_px=10)
+    scene = join_instances(proposals(depth, *masks, finger), labels, config=config)
+    np.testing.assert_array_equal(scene.ids == 1, LEFT_HAND | finger)
+    assert [thing.pixels for thing in scene.instances[:2]] == [618, 600]
+    # A far one is a thing of its own, and so is one that is no small piece.
+    depth[finger] = 800
+    assert sum(thing.label == HAND for thing in join_instances(proposals(depth, *masks), labels).instances) == 2
+    alone = join_instances(proposals(depth, *masks, finger), labels, config=config)
+    assert sorted(thing.pixels for thing in alone.instances if thing.label == HAND) == [18, 600, 600]
+    depth[finger] = 500
+    apart = JoinConfig(smallest_px=10, hand_pieces=HandMaskConfig(whole_area_mm2=100.0))
+    assert len(join_instances(proposals(depth, *masks, finger), labels, config=apart).instances) == 6

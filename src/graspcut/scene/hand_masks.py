@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +56,35 @@ def find_hand_masks(
     depth = depth_mm[hand].astype(np.float64)
     areas = np.bincount(ids, weights=np.square(depth) / (camera.fx * camera.fy), minlength=count + 1)
     points = camera.deproject_pixels(np.argwhere(hand)[:, ::-1], depth)
-    order = [int(piece) for piece in np.argsort(-areas[1:], kind="stable") + 1 if areas[piece] > 0]
+    found = [piece for piece in range(1, count + 1) if areas[piece] > 0]
+    hands = grouped_pieces([points[ids == piece] for piece in found], np.asarray(areas[found], np.float64), config)
+    return [np.isin(pieces, [found[number] for number in group]) & hand for group in hands]
+
+
+def grouped_pieces(
+    points_mm: Sequence[NDArray[np.float64]], areas_mm2: NDArray[np.float64], config: HandMaskConfig | None = None
+) -> list[list[int]]:
+    """Which pieces are of one hand.
+
+    Args:
+        points_mm: (n, 3) of each piece.
+        areas_mm2: Of each, as seen by the camera.
+        config: What belongs together.
+
+    Returns:
+        Numbers of pieces, one list a hand, the largest first; pieces that are too small and too far from any are left
+        out.
+    """
+    config = config or HandMaskConfig()
     hands: list[list[int]] = []
-    for piece in order:
-        own = _thinned(points[ids == piece])
-        near = [_gap(own, np.concatenate([_thinned(points[ids == other]) for other in group])) for group in hands]
-        if hands and areas[piece] < config.whole_area_mm2 and min(near) <= config.reach_mm:
+    for piece in np.argsort(-areas_mm2, kind="stable").tolist():
+        own = _thinned(points_mm[piece])
+        near = [_gap(own, np.concatenate([_thinned(points_mm[other]) for other in group])) for group in hands]
+        if hands and areas_mm2[piece] < config.whole_area_mm2 and min(near) <= config.reach_mm:
             hands[int(np.argmin(near))].append(piece)
-        elif areas[piece] >= config.least_area_mm2:
+        elif areas_mm2[piece] >= config.least_area_mm2:
             hands.append([piece])
-    return [np.isin(pieces, group) & hand for group in hands]
+    return hands
 
 
 def _pieces(hand: NDArray[np.bool_], depth_mm: NDArray[np.float32], jump_mm: float) -> NDArray[np.int32]:

@@ -12,15 +12,17 @@ their own. An object is tied to the hand that it touches most.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.instances.result import InstanceProposals, draw_instances
 from graspcut.labels import HAND, LABEL_NAMES, OBJECT
+from graspcut.scene.hand_masks import HandMaskConfig, grouped_pieces
 
 Side = Literal["left", "right"]
 SideOf = Callable[[NDArray[np.bool_]], Side | None]
@@ -39,6 +41,8 @@ class JoinConfig:
         contact_px: how far from a hand an object may lie in the picture to be held by it.
         contact_mm: how much their depths may differ there.
         least_contact_px: pixels of the hand that must lie so near.
+        hand_pieces: which small pieces of hands, such as fingers behind what is held, belong to a larger one. Chosen on
+            validation frames: larger pieces may be another hand, half hidden.
     """
 
     least_score: float = 0.3
@@ -48,6 +52,7 @@ class JoinConfig:
     contact_px: int = 3
     contact_mm: float = 60.0
     least_contact_px: int = 4
+    hand_pieces: HandMaskConfig = field(default_factory=lambda: HandMaskConfig(whole_area_mm2=1000.0))
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,7 @@ def join_instances(
             ids[free] = len(found)
     for label in (HAND, OBJECT):
         _claim_rest(ids, known, label, found, config)
+    _join_hand_pieces(ids, found, depth, proposals.camera, config)
     return _described(ids, found, depth, side_of, config)
 
 
@@ -200,6 +206,30 @@ def _claim_rest(
         elif pixels >= config.smallest_px and len(found) < 255:
             found.append((label, 0.0))
             ids[window][own] = len(found)
+
+
+def _join_hand_pieces(
+    ids: NDArray[np.uint8],
+    found: Sequence[tuple[int, float]],
+    depth_mm: NDArray[np.float32],
+    camera: Camera | None,
+    config: JoinConfig,
+) -> None:
+    """Gives fingers that lie apart, behind what is held, to their hand; changes `ids`."""
+    numbers = [number for number, (label, _) in enumerate(found, start=1) if label == HAND and (ids == number).any()]
+    if len(numbers) < 2:
+        return
+    height, width = depth_mm.shape
+    camera = camera or Camera.from_focal_length(width, height, focal_length_px(None, width))
+    points, areas = [], []
+    for number in numbers:
+        places = np.argwhere(ids == number)
+        depth = depth_mm[places[:, 0], places[:, 1]].astype(np.float64)
+        points.append(camera.deproject_pixels(places[:, ::-1], depth))
+        areas.append(float(np.square(depth).sum()) / (camera.fx * camera.fy))
+    for group in grouped_pieces(points, np.array(areas), config.hand_pieces):
+        for piece in group[1:]:
+            ids[ids == numbers[piece]] = numbers[group[0]]
 
 
 def _described(

@@ -60,6 +60,7 @@ class Segmenter(Predictor):
 
     contract = CONTRACT
     default_model = DEFAULT_MODEL
+    results_are_new = True  # see `graspcut.segmentation.stream.Segments`
     _sensitivity = 1.0
 
     @property

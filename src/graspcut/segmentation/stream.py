@@ -43,7 +43,10 @@ __all__ = ["SegmentationStream", "Smoother", "StreamConfig", "StreamState"]
 
 
 class Segments(Protocol):
-    """What a stream needs of a segmenter."""
+    """What a stream needs of a segmenter.
+
+    One whose `results_are_new` is true hands out arrays that nobody else holds: a stream then writes into them.
+    """
 
     def __call__(self, depth_mm: Any, camera: Camera | None = None, /) -> Segmentation: ...
 
@@ -88,7 +91,8 @@ class SegmentationStream:
         extra = carried.log_evidence
         if self.config.still_after_s is not None and evidence.box is not None:
             extra = with_still_surfaces(extra, evidence, following.unmoved_s, self.config.still_after_s)
-        return with_evidence(own, evidence, extra, self.sensitivity), following
+        may_change = bool(getattr(self.segmenter, "results_are_new", False)) and own.probabilities.flags.writeable
+        return with_evidence(own, evidence, extra, self.sensitivity, in_place=may_change), following
 
     __call__ = step
 

@@ -2,20 +2,24 @@
 
     python benchmarks/adaptation.py --work runs/adaptation --quick --save docs/results/adaptation_quick.json
     python benchmarks/adaptation.py --work runs/adaptation --save docs/results/adaptation.json
+    python benchmarks/adaptation.py --work runs/close-ups --close-ups --save docs/results/adaptation_close_ups.json
     python benchmarks/adaptation.py --work runs/adaptation --real --save docs/results/adaptation_real.json
     python benchmarks/adaptation.py --work runs/adaptation --picture docs/pictures/over-time.png
 
 The recordings have labels, which adaptation is not shown. "adapted to" is what it learns from; "another" has the same
 camera, but other hands, things and places. The camera is a stereo camera with a wider lens, coarser matching and more
-holes than any that training draws. `--real` adapts to bar_red of ../shared/data/hand-object (or the folder that
-GRASPCUT_DATA names) instead, and scores it and cube_white. `--picture` draws frames of "adapted to" with the labels of
-the two networks that are there by then. What stands behind `--` goes to `graspcut adapt`.
+holes than any that training draws. With `--close-ups` it is one that training knows, the SR300, and the recordings are
+close-ups of a hand that holds something with nothing behind it; "another" then shows other hands and things, a second
+of each, and what an adaptation forgets is seen there. `--real` adapts to bar_red of ../shared/data/hand-object (or the
+folder that GRASPCUT_DATA names) instead, and scores it and cube_white. `--picture` draws frames of "adapted to" with
+the labels of the two networks that are there by then. What stands behind `--` goes to `graspcut adapt`.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -40,11 +44,16 @@ from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import Smoother, StreamConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
+from graspcut.synth.scenes.config import SceneConfig
 from graspcut.synth.sensors import presets
 
 SEED = 880_001
 CLIP_FRAMES = 200
 RECORDINGS = {"adapted to": 2, "another": 2}  # name: clips in it
+CLOSE_UP_FRAMES = 300
+# name: (scenes in it, frames of each); of the scenes of `CLOSE_UP_SEED` in which a hand holds something all the while
+CLOSE_UPS = {"adapted to": (1, 300), "another": (8, 30)}
+CLOSE_UP_SEED = 9001
 SHOWN_FRAMES = (60, 140, 260, 340)
 AROUND = 20  # frames before and behind that a shown one knows of
 REAL_SEQUENCES = {"adapted to": "bar_red", "another": "cube_white"}
@@ -93,6 +102,45 @@ def render_recordings(work: Path) -> None:
                 writer.write(number, generator[index])
                 print(f"\rrendering {name}: {number + 1}", end="", file=sys.stderr)
             writer.finish(clips * CLIP_FRAMES)
+
+
+def render_close_ups(work: Path) -> None:
+    """Renders close-ups of an SR300 that are not there yet: one scene to adapt to, some others."""
+    scene = SceneConfig(
+        room=0.0,
+        people_at_table=0.0,
+        nothing=0.0,
+        object_only=0.0,
+        hand_only=0.0,
+        two_hands=0.0,
+        background_none=1.0,
+        farthest_mm=700.0,
+    )
+    config = SynthConfig(
+        sensor="sr300",
+        held_out_kinds=True,
+        colour=False,
+        clip_frames=CLOSE_UP_FRAMES,
+        cut_background=1.0,
+        scene=scene,
+    )
+    generator = FrameGenerator(config, CLOSE_UP_SEED)
+
+    def shows_both(clip: int) -> bool:
+        looked_at = [generator[clip * CLOSE_UP_FRAMES + CLOSE_UP_FRAMES * third // 3].labels for third in range(3)]
+        return all((labels == HAND).mean() > 0.03 and (labels == OBJECT).mean() > 0.02 for labels in looked_at)
+
+    scenes = (clip for clip in itertools.count() if shows_both(clip))
+    for name, (count, frames) in CLOSE_UPS.items():
+        chosen = list(itertools.islice(scenes, count))
+        folder = recording_folder(work, name)
+        if (folder / "dataset.json").exists():
+            continue
+        numbers = [clip * CLOSE_UP_FRAMES + frame for clip in chosen for frame in range(frames)]
+        writer = DatasetWriter(folder, depth_unit_mm=0.25, description={"rendered": name}, batched=True)
+        for position, number in enumerate(numbers):
+            writer.write(position, generator[number])
+        writer.finish(len(numbers))
 
 
 def recording_folder(work: Path, name: str) -> Path:
@@ -174,6 +222,7 @@ def main() -> None:
     parser.add_argument("--model", default="dense-attention-small")
     parser.add_argument("--quick", action="store_true", help="the statistics only")
     parser.add_argument("--real", action="store_true", help="the real sequences, once, at the end")
+    parser.add_argument("--close-ups", action="store_true", help="of an SR300; needs a --work of its own")
     parser.add_argument("--name", help="of the model folder in --work")
     parser.add_argument("--save", type=Path)
     parser.add_argument("options", nargs="*", help="of graspcut adapt, behind --")
@@ -189,7 +238,7 @@ def main() -> None:
         inputs = [str(data / REAL_SEQUENCES["adapted to"] / "depth"), "--depth-unit-mm", "1"]
         inputs += ["--focal-px", str(REAL_CAMERA.fx)]
     else:
-        render_recordings(given.work)
+        (render_close_ups if given.close_ups else render_recordings)(given.work)
         sequences = {name: rendered_recording(recording_folder(given.work, name)) for name in RECORDINGS}
         inputs = [str(recording_folder(given.work, "adapted to"))]
     name = given.name or f"{'real' if given.real else 'rendered'}-{'quick' if given.quick else 'full'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,16 @@ from graspcut.labels import UNKNOWN
 from graspcut.runtime.model_folder import load_model_config, load_model_folder
 from graspcut.segmentation import adaptation, self_training
 from graspcut.segmentation.adaptation import Figures, adapt_to_recordings
+from graspcut.segmentation.adaptation_task import AdaptationTask
+from graspcut.segmentation.data import HeldBatch, SegmentationBatch
 from graspcut.segmentation.mixing import mixed_views
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.self_training import AdaptationConfig
+from graspcut.segmentation.task import TaskConfig
 from graspcut.synth.dataset import generate_dataset
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.place import PlaceConfig
+from graspcut.train.views import as_tensors
 
 TINY = AdaptationConfig(quick=True, test_frames=2, workers=0, batch_size=2, steps=2, rounds=1, most_frames=6)
 
@@ -59,7 +64,7 @@ def test_quick_changes_statistics_and_nothing_else(recording: Path, tmp_path: Pa
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert changed and all("running_" in name or "num_batches" in name for name in changed)
-    assert stages == {"looking for hands", "rendering test frames", "scoring before", "scoring statistics, share 0.5"}
+    assert stages == {"looking for hands", "rendering test frames", "scoring before", "scoring statistics"}
     stored = json.loads((tmp_path / "mine-adaptation" / "report.json").read_text())
     assert stored["frames"] == 6 and stored["after"]["rendered_iou"] == pytest.approx(report.after.rendered_iou)
     picture = cv2.imread(str(tmp_path / "mine-adaptation" / "before_after.png"))
@@ -86,21 +91,33 @@ def test_the_old_network_is_kept_when_too_much_is_lost(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falling = iter([80.0, 75.0, 76.0, 78.0])  # halving the share of the recording does not help
-    monkeypatch.setattr(adaptation, "_figures", lambda *_: Figures(next(falling), 1.0, 2.0, 3.0))
+    monkeypatch.setattr(adaptation, "figures_of", lambda *_: Figures(next(falling), 60.0, 1.0, 2.0, 3.0))
     report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
-    assert report.kept_old and report.after == report.before and report.statistics_share == 0.125
+    assert report.kept_old and report.after == report.before and report.shares == (0.25,)
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert "old weights" in (tmp_path / "mine" / "card.md").read_text()
+
+
+def test_the_old_network_is_kept_when_close_ups_alone_lose(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close_ups = iter([70.0, 69.9, 66.0, 67.0, 68.0])  # the statistics cost next to nothing, any part of the round much
+    monkeypatch.setattr(adaptation, "figures_of", lambda *_: Figures(50.0, next(close_ups), 1.0, 2.0, 3.0))
+    monkeypatch.setattr(adaptation, "train_round", lambda *_: True)
+    config = replace(TINY, quick=False)
+    report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=config)
+    assert not report.kept_old and report.after.close_up_iou == 69.9
+    assert [figures.close_up_iou for figures in report.rounds] == [69.9, 68.0] and report.shares == (1.0, 0.25)
 
 
 def test_less_is_taken_from_a_recording_that_would_cost_too_much(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falling = iter([80.0, 78.0, 79.5])
-    monkeypatch.setattr(adaptation, "_figures", lambda *_: Figures(next(falling), 1.0, 2.0, 3.0))
+    monkeypatch.setattr(adaptation, "figures_of", lambda *_: Figures(next(falling), 60.0, 1.0, 2.0, 3.0))
     report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
-    assert not report.kept_old and report.statistics_share == 0.25 and report.after.rendered_iou == 79.5
+    assert not report.kept_old and report.shares == (0.5,) and report.after.rendered_iou == 79.5
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     assert any(not np.array_equal(before[name], after[name]) for name in before)
 
@@ -139,7 +156,8 @@ def test_recorded_frames_have_their_share(recording: Path, tmp_path: Path) -> No
     generate_dataset(SynthConfig(width=640, height=480, colour=False), seed=3, count=3, out=folder, workers=1)
     network = build_model({"class": "DenseAttentionSmall", "arguments": {"neighbours": True}})
     place = PlaceConfig(str(recording), 1.0, 238.0)
-    views = mixed_views([open_dataset(folder)], network, recorded_share=0.4, batch_size=2, seed=1, scene=place)
+    reader = open_dataset(folder)
+    views = mixed_views([reader], network, recorded_share=0.4, batch_size=2, seed=1, scene=place)
     assert [view.probability for view in views] == pytest.approx([0.4, 0.3, 0.3])
     batches = [view.batch(0, 1) for view in views]
     for batch in batches:
@@ -173,3 +191,31 @@ def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Any:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def test_rendered_frames_hold_the_network_to_what_it_said(tmp_path: Path) -> None:
+    folder = tmp_path / "labelled"
+    generate_dataset(SynthConfig(colour=False), seed=3, count=2, out=folder, workers=1)
+    config = {"class": "DenseAttentionSmall", "arguments": {"widths": [8, 8, 8, 8, 8]}}
+    torch.manual_seed(0)
+    network = build_model(config)
+    views = mixed_views([open_dataset(folder)], network, recorded_share=0.4, batch_size=2, seed=1, held=True)
+    assert [view.probability for view in views] == pytest.approx([0.4, 0.3, 0.3])
+    assert [view.samples.frames.config.profile for view in views[1:]] == ["v2", "v1"]  # type: ignore[attr-defined]
+    recorded, held = as_tensors(views[0].batch(0, 1)), as_tensors(views[2].batch(0, 1))
+    assert not isinstance(recorded, HeldBatch) and isinstance(held, HeldBatch)
+    task = AdaptationTask(config, TaskConfig.quick(2), network, copy.deepcopy(network))
+    statistics = {name: value.clone() for name, value in network.named_buffers()}
+
+    def gradient(batch: SegmentationBatch) -> float:
+        network.zero_grad()
+        torch.stack(list(task.loss_terms(batch, 0).values())).sum().backward()  # type: ignore[no-untyped-call]
+        return float(torch.cat([own.grad.flatten() for own in network.parameters() if own.grad is not None]).norm())
+
+    assert gradient(held) < 1e-4 < 1e-2 < gradient(recorded)  # nothing to correct while it says what it said
+    with torch.no_grad():
+        for own in network.parameters():
+            own.add_(0.05 * torch.randn_like(own))
+    assert gradient(held) > 1e-2
+    assert all(torch.equal(value, statistics[name]) for name, value in network.named_buffers())
+    assert not any("before" in name for name in task.state_dict())

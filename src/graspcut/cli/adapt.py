@@ -33,8 +33,9 @@ def adapt(
 ) -> int:
     """Makes a network better for recordings that nobody labelled.
 
-    With --quick it takes seconds and only the statistics of normalisation are brought to the recording: take that for
-    now. The full way gained on rendered recordings, and ruined the network for a second real one of the same camera.
+    With --quick it takes seconds and only the statistics of normalisation are brought to the recording; otherwise it is
+    trained too. What costs rendered frames more than a point is done half way, or a quarter, or not at all. Whether the
+    recording itself gains nobody can say without labels: look at before_after.png.
 
     Args:
         inputs: Recordings, folders of depth images or files, each in order of time.
@@ -66,7 +67,7 @@ def adapt(
         return 1
     if report.kept_old:
         print(
-            f"Every round lost more than {config.largest_loss:g} points on rendered frames: the old model was kept, "
+            f"Everything lost more than {config.largest_loss:g} points on rendered frames: the old model was kept, "
             f"{report.model_folder} holds its weights"
         )
     else:
@@ -93,11 +94,18 @@ def _stages() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print_report(report: AdaptationReport) -> None:
-    print(f"{report.frames} frames, {report.statistics_share:.0%} of the batch-norm statistics")
-    print(f"{'percent':<18}{'rendered IOU':>14}{'flicker':>10}{'agreement':>11}{'unsure':>9}")
-    stages = [("statistics" if number == 0 else f"round {number}", own) for number, own in enumerate(report.rounds)]
-    for name, figures in [("before", report.before), *stages, ("written", report.after)]:
+    print(f"{report.frames} frames")
+    print(f"{'percent':<24}{'rendered IOU':>14}{'close-ups':>11}{'flicker':>10}{'agreement':>11}{'unsure':>9}")
+    stages = [
+        ("statistics" if number == 0 else f"round {number}") + ("" if share == 1 else f", {share:g} of it")
+        for number, share in enumerate(report.shares)
+    ]
+    for name, figures in [
+        ("before", report.before),
+        *zip(stages, report.rounds, strict=True),
+        ("written", report.after),
+    ]:
         print(
-            f"{name:<18}{figures.rendered_iou:>14.2f}{figures.flicker:>10.2f}{figures.agreement:>11.2f}"
-            f"{figures.unsure:>9.2f}"
+            f"{name:<24}{figures.rendered_iou:>14.2f}{figures.close_up_iou:>11.2f}{figures.flicker:>10.2f}"
+            f"{figures.agreement:>11.2f}{figures.unsure:>9.2f}"
         )

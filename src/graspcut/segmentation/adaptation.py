@@ -1,15 +1,15 @@
 """Makes a network better for one's own camera, place and habits from recordings that nobody labelled.
 
 A teacher labels the recording: the network itself, with what the frames before and after know (`stream.py`). Where it
-is sure, its labels teach; the rest is unknown. Fresh rendered frames are mixed in by a stated share, so that nothing
-is forgotten, and a round is taken back when it is. Before any training, half of the batch-norm statistics are taken
-from the recording; `quick` stops there.
+is sure, its labels teach; the rest is unknown. Fresh rendered frames are mixed in by a stated share, and on them the
+network is held to what it said before, so that nothing is forgotten; where something is, a round is taken half way, or
+a quarter, or back. Before any training, half of the batch-norm statistics are taken from the recording; `quick` stops
+there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from graspcut.cores import usable_cores
 from graspcut.draw import contact_sheet, overlay
 from graspcut.frames.atomic_writing import make_output_folder
 from graspcut.frames.camera import CameraLike, given_camera
@@ -26,54 +25,27 @@ from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
-from graspcut.frames.labelled import LabelledFrame
-from graspcut.labels import BACKGROUND, HAND
+from graspcut.labels import HAND
 from graspcut.runtime.model_folder import check_target, fill_network, load_model_folder, save_model_folder
-from graspcut.segmentation.metrics import ConfusionCounts
+from graspcut.segmentation.adaptation_figures import Figures, figures_of, rendered_test
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.predictor import Segmenter
-from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.self_training import (
     AdaptationConfig,
     Progress,
     Recordings,
     statistics_batches,
-    streamed,
     take_statistics,
     train_round,
 )
-from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.place import PlaceConfig, open_place
 from graspcut.train.trainer import RunConfig, prepare_run
 
-TEST_SEED = 999_979  # of the rendered frames of unseen kinds that say whether something was forgotten
-_TEACHER_UNIT_MM = 0.5
-_FARTHEST_MM = 32_000.0
 _LEAST_HAND_SHARE = 0.002  # of a frame's pixels, to count as a frame in which a hand may be
 _LEAST_FRAMES_WITH_HAND = 0.05
-_FIGURE_FRAMES = 200
-_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 32, 100
-_STATISTICS_ATTEMPTS = 3
+_ATTEMPTS = 3  # the whole way, half of it, a quarter
 _SAMPLE_FRAMES = 24  # of a recording, to see whether there are hands
 _SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What can be said of a network on a recording without truth, and on rendered frames with it.
-
-    Attributes:
-        rendered_iou: percent mean IOU on rendered frames of unseen kinds.
-        flicker: percent of the possible hand and object pixels whose label changes from one frame to the next although
-            the depth stays.
-        agreement: percent of them that a frame alone labels as the stream does.
-        unsure: percent of them of which the stream is not sure.
-    """
-
-    rendered_iou: float
-    flicker: float
-    agreement: float
-    unsure: float
 
 
 @dataclass(frozen=True)
@@ -86,7 +58,7 @@ class AdaptationReport:
         before: the network that was given.
         after: the one that was written.
         rounds: figures of each round, the statistics first.
-        statistics_share: share of the recording in the statistics of the first round.
+        shares: how much of the way of each round was taken in the end: the whole, a half or a quarter.
         kept_old: whether all of it lost too much, so that the old network was written.
         finished: False when stopped; the same command continues.
         model_folder: what was written, or None.
@@ -97,7 +69,7 @@ class AdaptationReport:
     before: Figures
     after: Figures
     rounds: tuple[Figures, ...]
-    statistics_share: float
+    shares: tuple[float, ...]
     kept_old: bool
     finished: bool
     model_folder: Path | None
@@ -143,33 +115,36 @@ def adapt_to_recordings(
     recordings = Recordings(inputs, depth_unit_mm, given_camera(camera, focal_px), own.most_frames)
     prepare_run(RunConfig(work, seed=own.seed, threads=own.threads))
     folder_config, network = _load(start)
+    known = _load(start)[1]
     say = progress if progress is not None else lambda _what, _done, _total: None
 
     first = _shown_frames(recordings)
     before_pictures = _pictures(network, first)
     _refuse_without_hands(network, recordings, own, say)
-    rendered = _rendered_test(own, say)
-    before = _figures(network, recordings, rendered, own, say, "scoring before")
+    rendered = rendered_test(own, say)
+
+    def score(what: str) -> Figures:
+        return figures_of(network, recordings, rendered, own, say, f"scoring {what}")
+
+    before = score("before")
     best_state, best = _state(network), before
-    lost_too_much = before.rendered_iou - own.largest_loss
-    share, figures = _take_what_loses_little(network, recordings, rendered, own, say, lost_too_much)
-    rounds = [figures]  # of the statistics alone, then of each round of training
-    taken = figures.rendered_iou >= lost_too_much
-    if taken:
-        best_state, best = _state(network), figures
+    take_statistics(network, statistics_batches(recordings), own.statistics_share)
+    share, figures = _go_as_far_as_allowed(network, best_state, score, "statistics", before, own)
+    rounds, shares = [figures], [share]
     for number in range(1, 1 if own.quick else own.rounds + 1):
-        if not train_round(network, folder_config, recordings, work / f"round-{number}", own, say, number, scene):
-            return AdaptationReport(
-                _count(recordings), _failures(recordings), before, best, tuple(rounds), share, False, False, None
-            )
-        figures = _figures(network, recordings, rendered, own, say, f"scoring round {number}")
+        if figures.lost(before) <= own.largest_loss:
+            best_state, best = _state(network), figures
+        network.load_state_dict(best_state)
+        folder = work / f"round-{number}"
+        if not train_round(network, known, folder_config, recordings, folder, own, say, number, scene):
+            return _report(recordings, before, best, rounds, shares, kept_old=False, target=None)
+        share, figures = _go_as_far_as_allowed(network, best_state, score, f"round {number}", before, own)
         rounds.append(figures)
-        if figures.rendered_iou >= lost_too_much:
-            best_state, best, taken = _state(network), figures, True
+        shares.append(share)
+    if figures.lost(before) <= own.largest_loss:
+        best_state, best = _state(network), figures
     network.load_state_dict(best_state)
-    report = AdaptationReport(
-        _count(recordings), _failures(recordings), before, best, tuple(rounds), share, not taken, True, target
-    )
+    report = _report(recordings, before, best, rounds, shares, kept_old=best is before, target=target)
     _write(target, work, folder_config, network, report, own, inputs)
     rows = [picture for pair in zip(before_pictures, _pictures(network, first), strict=True) for picture in pair]
     if rows:
@@ -177,27 +152,62 @@ def adapt_to_recordings(
     return report
 
 
-def _take_what_loses_little(
+def _go_as_far_as_allowed(
     network: nn.Module,
-    recordings: Recordings,
-    rendered: Sequence[LabelledFrame],
+    start: dict[str, Tensor],
+    score: Callable[[str], Figures],
+    what: str,
+    before: Figures,
     config: AdaptationConfig,
-    say: Progress,
-    lost_too_much: float,
 ) -> tuple[float, Figures]:
-    """Statistics of the recording, their share halved while rendered frames lose too much; the share and the figures.
+    """Takes a change of the network whole, half or a quarter, until rendered frames lose little.
 
-    A camera unlike all others pulls the statistics far, and a smaller share still brings most of the gain.
+    A camera unlike all others pulls far, and a part of the way still brings most of the gain (Wortsman et al., "Robust
+    fine-tuning of zero-shot models", 2022).
+
+    Args:
+        network: changed; left where it went.
+        start: its state before the change.
+        score: scores it, told what it is.
+        what: the change.
+        before: what is compared with.
+        config: says how much may be lost.
+
+    Returns:
+        the share of the way, and the figures there.
     """
-    state, share = _state(network), config.statistics_share
-    for attempt in range(_STATISTICS_ATTEMPTS):
-        network.load_state_dict(state)
-        share = config.statistics_share / 2**attempt
-        take_statistics(network, statistics_batches(recordings), share)
-        figures = _figures(network, recordings, rendered, config, say, f"scoring statistics, share {share:g}")
-        if figures.rendered_iou >= lost_too_much:
+    end = _state(network)
+    for attempt in range(_ATTEMPTS):
+        share = 1 / 2**attempt
+        mixed = {name: start[name].lerp(end[name], share) for name in start if start[name].is_floating_point()}
+        network.load_state_dict({**end, **mixed})
+        figures = score(what if share == 1 else f"{what}, {share:g} of it")
+        if figures.lost(before) <= config.largest_loss:
             break
     return share, figures
+
+
+def _report(
+    recordings: Recordings,
+    before: Figures,
+    best: Figures,
+    rounds: Sequence[Figures],
+    shares: Sequence[float],
+    *,
+    kept_old: bool,
+    target: Path | None,
+) -> AdaptationReport:
+    return AdaptationReport(
+        frames=sum(len(part) for part in recordings.parts) - len(recordings.failures),
+        failures=tuple(recordings.failures.items()),
+        before=before,
+        after=best,
+        rounds=tuple(rounds),
+        shares=tuple(shares),
+        kept_old=kept_old,
+        finished=target is not None,
+        model_folder=target,
+    )
 
 
 def _load(model: str) -> tuple[dict[str, Any], nn.Module]:
@@ -209,14 +219,6 @@ def _load(model: str) -> tuple[dict[str, Any], nn.Module]:
 
 def _state(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def _failures(recordings: Recordings) -> tuple[tuple[str, str], ...]:
-    return tuple(recordings.failures.items())
-
-
-def _count(recordings: Recordings) -> int:
-    return sum(len(part) for part in recordings.parts) - len(recordings.failures)
 
 
 def _shown_frames(recordings: Recordings) -> list[Frame]:
@@ -251,49 +253,6 @@ def _refuse_without_hands(network: nn.Module, recordings: Recordings, config: Ad
         )
 
 
-def _rendered_test(config: AdaptationConfig, say: Progress) -> list[LabelledFrame]:
-    """Rendered frames of unseen kinds, which say whether something was forgotten."""
-    generator = FrameGenerator(SynthConfig(held_out_kinds=True, colour=False), seed=TEST_SEED)
-    count = min(config.test_frames, _QUICK_TEST_FRAMES) if config.quick else config.test_frames
-    frames = []
-    with ThreadPoolExecutor(usable_cores()) as threads:
-        for frame in threads.map(generator.__getitem__, range(count)):
-            frames.append(frame)
-            say("rendering test frames", len(frames), count)
-    return frames
-
-
-def _figures(
-    network: nn.Module,
-    recordings: Recordings,
-    rendered: Sequence[LabelledFrame],
-    config: AdaptationConfig,
-    say: Progress,
-    what: str,
-) -> Figures:
-    segmenter = Segmenter.from_network(network, device="cpu")
-    counts = ConfusionCounts()
-    part = recordings.parts[0][: _QUICK_FIGURE_FRAMES if config.quick else _FIGURE_FRAMES]
-    total = len(rendered) + len(part)
-    for number, labelled in enumerate(rendered, start=1):
-        counts.add(labelled.labels, segmenter(labelled.frame).labels)
-        say(what, number, total)
-    possible = changed = unlike = unsure = 0
-    last: Segmentation | None = None
-    for number, (alone, smooth) in enumerate(streamed(segmenter, recordings, part), start=1):
-        either = (alone.labels != BACKGROUND) | (smooth.labels != BACKGROUND)
-        possible += int(np.count_nonzero(either))
-        unlike += int(np.count_nonzero(either & (alone.labels != smooth.labels)))
-        unsure += int(np.count_nonzero(either & (smooth.probabilities.max(axis=0) < config.certainty)))
-        if last is not None and last.depth_mm.shape == alone.depth_mm.shape:
-            stayed = np.abs(alone.depth_mm - last.depth_mm) < 10
-            changed += int(np.count_nonzero(either & stayed & (alone.labels != last.labels)))
-        last = alone
-        say(what, len(rendered) + number, total)
-    share = 100.0 / max(1, possible)
-    return Figures(100 * counts.scores().mean_iou, share * changed, 100 - share * unlike, share * unsure)
-
-
 def _write(
     target: Path,
     work: Path,
@@ -314,10 +273,11 @@ def _write(
         f"- method: {'batch-norm statistics only' if config.quick else f'{config.rounds} rounds of self-training'}",
         *(["- every round lost too much on rendered frames: these are the old weights"] if report.kept_old else []),
         "",
-        "| percent | rendered, unseen kinds: mean IOU | flicker | stream and frame agree | unsure |",
-        "|---|---|---|---|---|",
+        "| percent | rendered, unseen kinds: mean IOU | close-ups | flicker | stream and frame agree | unsure |",
+        "|---|---|---|---|---|---|",
         *(
-            f"| {name} | {own.rendered_iou:.2f} | {own.flicker:.2f} | {own.agreement:.2f} | {own.unsure:.2f} |"
+            f"| {name} | {own.rendered_iou:.2f} | {own.close_up_iou:.2f} | {own.flicker:.2f} | {own.agreement:.2f} "
+            f"| {own.unsure:.2f} |"
             for name, own in (("before", report.before), ("after", report.after))
         ),
     ]
@@ -329,7 +289,7 @@ def _write(
             "failures": [list(entry) for entry in report.failures],
             "kept_old": report.kept_old,
             **figures,
-            "statistics_share": report.statistics_share,
+            "shares": list(report.shares),
             "rounds": [asdict(entry) for entry in report.rounds],
             "config": asdict(config),
         },

@@ -6,6 +6,7 @@ Streams, folders and rendered frames are those of all methods: `graspcut.train.s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -43,6 +44,10 @@ class SegmentationBatch(NamedTuple):
         """What the network is called with."""
         first: tuple[Tensor, ...] = (self.depth_mm, self.focal_px)
         return (*first, self.neighbours_mm) if isinstance(self.neighbours_mm, Tensor) else first
+
+
+class HeldBatch(SegmentationBatch):
+    """A batch on which a network is held to what it said before a training; see `adaptation_task.py`."""
 
 
 def segmentation_target(sample: Sample, _rng: np.random.Generator) -> SegmentationBatch:
@@ -89,6 +94,17 @@ class WorkingTarget:
             for number, taken in enumerate(((above, columns), (rows, left), (above, left))):
                 neighbours[number, row_place, column_place] = depth[np.ix_(*taken)]
         return SegmentationBatch(item_depth, np.float32(sample.focal_px * scale), item_labels, neighbours)
+
+
+@dataclass(frozen=True)
+class HeldTarget:
+    """Makes the items of another target those of a `HeldBatch`."""
+
+    target: Callable[[Sample, np.random.Generator], SegmentationBatch]
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> HeldBatch:
+        """See the class."""
+        return HeldBatch(*self.target(sample, rng))
 
 
 def _placed(full: int, sampled: int, side: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], slice]:

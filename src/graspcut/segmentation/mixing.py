@@ -6,7 +6,8 @@ is the share of the recorded frames in the batches, not their number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from graspcut.frames.camera import focal_length_px
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.frame import Frame
 from graspcut.nn.working_scale import STRIDE_PX, working_size
-from graspcut.segmentation.data import WorkingTarget, segmentation_target
+from graspcut.segmentation.data import HeldTarget, WorkingTarget, segmentation_target
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.place import PlaceConfig, open_place
 from graspcut.train.augmentation import AugmentationConfig
@@ -82,14 +83,6 @@ def frame_batch(frame: Frame) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(frame.depth_mm)[None, None], torch.tensor([focal_px], dtype=torch.float32)
 
 
-def rendered_batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Whole rendered frames of all cameras without end, as `frame_batch` makes them."""
-    generator, index = FrameGenerator(SynthConfig(colour=False), seed), 0
-    while True:
-        yield frame_batch(generator[index].frame)
-        index += 1
-
-
 def mixed_views(
     readers: Sequence[DatasetReader],
     network: nn.Module,
@@ -98,6 +91,7 @@ def mixed_views(
     batch_size: int,
     seed: int,
     scene: PlaceConfig | None = None,
+    held: bool = False,
 ) -> list[View]:
     """Views of recorded folders, by their number of frames, and of rendered frames.
 
@@ -107,7 +101,7 @@ def mixed_views(
         recorded_share: share of the batches with recorded frames.
         batch_size: frames in a batch.
         seed: of orders and of the rendered frames.
-        scene: see `rendered_views`.
+        scene, held: see `rendered_views`.
     """
     frames = sum(len(reader) for reader in readers)
     views = []
@@ -118,20 +112,28 @@ def mixed_views(
         samples, augmentation = FolderSamples(reader, seed), AugmentationConfig.full()
         views.append(View(samples, target, probability=share, batch_size=batch_size, augmentation=augmentation))
     rest = 1 - recorded_share if readers else 1.0
-    return [*views, *rendered_views(network, share=rest, batch_size=batch_size, seed=seed, scene=scene)]
+    return [*views, *rendered_views(network, share=rest, batch_size=batch_size, seed=seed, scene=scene, held=held)]
 
 
 def rendered_views(
-    network: nn.Module, *, share: float, batch_size: int, seed: int, scene: PlaceConfig | None = None
+    network: nn.Module,
+    *,
+    share: float,
+    batch_size: int,
+    seed: int,
+    scene: PlaceConfig | None = None,
+    held: bool = False,
 ) -> list[View]:
-    """Views of freshly rendered whole frames of all cameras.
+    """Views of freshly rendered whole frames.
 
     Args:
         network: that is trained on them.
         share: weight of all of them together among the views.
         batch_size: frames in a batch.
         seed: of the frames.
-        scene: real frames of an empty place; half of the batches then show rendered hands in these.
+        scene: real frames of an empty place; half of the batches then show rendered hands in these, with their labels.
+        held: not to teach the renderer's labels, but to hold the network to what it said (`HeldBatch`), on frames of
+            both versions of the renderer, half each: close-ups alone, and all cameras and places.
     """
 
     def view(samples: RenderedSamples, target: Target, share: float) -> View:
@@ -145,9 +147,15 @@ def rendered_views(
             missing_depth_label=None,
         )
 
-    plain = rendered_samples(SynthConfig(colour=False, focal_jitter=0.1), seed, network)
+    plain = SynthConfig(colour=False, focal_jitter=0.1)
+    kinds = [plain, replace(plain, profile="v1", sensor="sr300")] if held else [plain]
+    rest = share if scene is None else (1 - SCENE_SHARE) * share
+    views = []
+    for number, synth in enumerate(kinds):
+        samples, target = rendered_samples(synth, seed + 2 * number, network)
+        views.append(view(samples, HeldTarget(target) if held else target, rest / len(kinds)))
     if scene is None:
-        return [view(*plain, share)]
+        return views
     first = open_place(scene)[0]
     height, width = first.depth_mm.shape
     size = size_at_scale(height, width, first.camera.fx, working_focal_px(network)) or (width, height)
@@ -155,4 +163,4 @@ def rendered_views(
         FrameGenerator(SynthConfig(width=size[0], height=size[1], colour=False, place=scene), seed + 1)
     )
     target = target_at_scale(network, size[1], size[0], first.camera.fx * size[0] / width)
-    return [view(*plain, (1 - SCENE_SHARE) * share), view(in_place, target, SCENE_SHARE * share)]
+    return [*views, view(in_place, target, SCENE_SHARE * share)]

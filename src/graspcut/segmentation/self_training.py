@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.nn.working_scale import WorkingScale
 from graspcut.runtime.hardware import processor_features
 from graspcut.runtime.model_folder import fill_network, load_model_folder
-from graspcut.segmentation.mixing import frame_batch, mixed_views, rendered_batches, working_focal_px
+from graspcut.segmentation.adaptation_task import AdaptationTask
+from graspcut.segmentation.mixing import frame_batch, mixed_views, working_focal_px
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import Smoother, StreamConfig
-from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.segmentation.task import TaskConfig
 from graspcut.synth.place import PlaceConfig
 from graspcut.train.streams import TrainingData
 from graspcut.train.trainer import RunConfig, run_training
@@ -51,14 +52,15 @@ class AdaptationConfig:
         rounds: how often the recording is labelled anew and trained on.
         steps: batches of each round.
         batch_size: frames in a batch.
-        recording_share: share of batches with frames of the recording; the others are rendered.
+        recording_share: share of batches with frames of the recording; on the others, which are rendered, the network
+            is held to what it said before.
         statistics_share: share of the recording in the batch-norm statistics.
         certainty: probability from which a label of the teacher teaches.
         learning_rate: highest one.
         class_weights: of background, hand and object in the cross entropy.
-        largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost; a round that loses more is
-            taken back.
-        test_frames: how many of these frames are scored.
+        largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost, on those of all cameras
+            and on close-ups; of a round that loses more, half or a quarter of the way is taken, or nothing.
+        test_frames: how many of each of these are scored.
         most_frames: frames of the recordings that are used; of longer ones stretches of two seconds, spread over them.
         seed: of everything random.
         workers: processes that prepare batches.
@@ -66,14 +68,14 @@ class AdaptationConfig:
     """
 
     quick: bool = False
-    # What paid on rendered recordings. On a real one more steps forget more of what is not in it, see docs/results.md.
+    # More steps, or a higher rate, forget more of what is not in the recording, see docs/results.md.
     rounds: int = 1
     steps: int = 300
     batch_size: int = 8
     recording_share: float = 0.4
     statistics_share: float = 0.5
     certainty: float = 0.9
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.3)
     largest_loss: float = 1.0
     test_frames: int = 200
@@ -184,6 +186,7 @@ def teacher_folder(
 
 def train_round(
     network: nn.Module,
+    before: nn.Module,
     folder_config: dict[str, Any],
     recordings: Recordings,
     folder: Path,
@@ -192,11 +195,26 @@ def train_round(
     number: int,
     scene: PlaceConfig | None = None,
 ) -> bool:
-    """Labels the recordings with the network as it is, trains on them and on rendered frames; False when stopped."""
-    total, before = sum(len(part) for part in recordings.parts), 0
+    """Labels the recordings with the network as it is, and trains it on them and on rendered frames.
+
+    Args:
+        network: the network, changed in place.
+        before: the one that the adaptation began with: rendered frames hold the network to what it says.
+        folder_config: of the model.
+        recordings: what to learn from.
+        folder: of the round.
+        config: how.
+        say: told how far it is.
+        number: of the round.
+        scene: see `mixed_views`.
+
+    Returns:
+        False when it was stopped.
+    """
+    total, labelled = sum(len(part) for part in recordings.parts), 0
     readers = []
     for position, part in enumerate(recordings.parts):
-        done = before
+        done = labelled
         reader = teacher_folder(
             network,
             recordings,
@@ -205,9 +223,9 @@ def train_round(
             config,
             lambda count, done=done: say(f"labelling, round {number}", done + count, total),  # type: ignore[misc]
         )
-        before += len(part)
+        labelled += len(part)
         readers += [] if reader is None else [reader]
-    task = SegmentationTask(folder_config["model"], _task_config(config), network.train())
+    task = AdaptationTask(folder_config["model"], _task_config(config), network, before)
     views = mixed_views(
         readers,
         network,
@@ -215,6 +233,7 @@ def train_round(
         batch_size=config.batch_size,
         seed=_FRESH_SEED * (config.seed + 1) + 1009 * number,  # other rendered frames in each round
         scene=scene,
+        held=True,
     )
     data = TrainingData(views, seed=config.seed + number, workers=config.workers)
     run = RunConfig(
@@ -228,14 +247,14 @@ def train_round(
         checkpoint_every_steps=200,
         progress_bar=True,
     )
-    result = run_training(task, data, run)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # the norms, on purpose
+        result = run_training(task, data, run)
     if result.model_folder is None:
         return False
     _, weights = load_model_folder(result.model_folder)
     fill_network(network, weights, result.model_folder)
     network.eval()
-    rendered = islice(rendered_batches(_FRESH_SEED * (config.seed + 1)), STATISTICS_FRAMES)
-    take_statistics(network, chain(rendered, statistics_batches(recordings)), share=1.0)
     return True
 
 

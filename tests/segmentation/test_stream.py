@@ -140,6 +140,25 @@ def test_a_stream_of_steps_is_repeatable_and_keeps_no_hidden_memory() -> None:
     assert np.array_equal(again.probabilities, results[6].probabilities)
 
 
+def test_arrays_are_changed_where_nobody_else_holds_them_and_nowhere_else() -> None:
+    class Keeping(WrongNowAndThen):
+        def __call__(self, depth_mm: Any, camera: Camera | None = None) -> Segmentation:
+            kept.append(super().__call__(depth_mm, camera))
+            return kept[-1]
+
+    class New(Keeping):
+        results_are_new = True
+
+    found = []
+    for kind in (Keeping, New):
+        kept: list[Segmentation] = []
+        results, _ = through(SegmentationStream(kind(swapped_in_frame_5)), FRAMES[:7])
+        found.append(results[5])
+        assert (results[5].probabilities is kept[5].probabilities) == (kind is New)
+    assert np.array_equal(found[0].probabilities, found[1].probabilities)
+    assert np.array_equal(found[0].labels, found[1].labels)
+
+
 def test_the_stream_starts_anew_at_a_cut_and_after_a_gap() -> None:
     stream = SegmentationStream(WrongNowAndThen(swapped_in_frame_5))
     _, states = through(stream, FRAMES[:5])

@@ -19,7 +19,8 @@ from graspcut.frames.errors import FrameError
 from graspcut.labels import UNKNOWN
 from graspcut.runtime.model_folder import load_model_config, load_model_folder
 from graspcut.segmentation import adaptation, self_training
-from graspcut.segmentation.adaptation import Figures, adapt_to_recordings
+from graspcut.segmentation.adaptation import adapt_to_recordings
+from graspcut.segmentation.adaptation_figures import Figures
 from graspcut.segmentation.adaptation_task import AdaptationTask
 from graspcut.segmentation.data import HeldBatch, SegmentationBatch
 from graspcut.segmentation.mixing import mixed_views

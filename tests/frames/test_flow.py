@@ -63,3 +63,13 @@ def test_depths_agree_along_the_flow_only_where_both_are_known_and_near() -> Non
 def test_tiny_pictures_have_no_flow() -> None:
     tiny = np.zeros((6, 9), np.uint8)
     assert not backward_flow(tiny, tiny).any()
+
+
+def test_the_flow_does_not_depend_on_the_pictures_before() -> None:
+    rng = np.random.default_rng(3)
+    large = cv2.GaussianBlur(rng.integers(0, 255, (120, 160), np.uint8), (0, 0), 3)
+    before = np.roll(large, 4, axis=1)
+    first = backward_flow(large, before)
+    small, small_before = large[:48, :64].copy(), before[:48, :64].copy()
+    backward_flow(small, small_before)  # OpenCV chooses another scale for it, and would keep that
+    assert np.array_equal(backward_flow(large, before), first)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 PICTURE_RANGE_MM = 250.0
 _NEAREST_BRIGHTNESS, _FARTHEST_BRIGHTNESS = 255.0, 40.0
 _NEAREST_SHARE = 0.02
+_FINEST_SCALE = 2  # of OpenCV's preset "fast"
 _SMALLEST_SIDE_PX = 16  # dense inverse search needs a few of its 8-pixel patches
 
 _engines = threading.local()
@@ -72,6 +73,8 @@ def backward_flow(picture: NDArray[np.uint8], previous: NDArray[np.uint8]) -> ND
     engine = getattr(_engines, "fast", None)
     if engine is None:  # an engine keeps buffers: one for each thread
         engine = _engines.fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # A picture too small for the preset's finest scale makes OpenCV choose another, and keep it for all that come after.
+    engine.setFinestScale(_FINEST_SCALE)
     found = engine.calc(picture, previous, None)  # type: ignore[call-overload]
     return np.asarray(found, dtype=np.float32)
 

@@ -73,7 +73,7 @@ def backward_flow(picture: NDArray[np.uint8], previous: NDArray[np.uint8]) -> ND
     engine = getattr(_engines, "fast", None)
     if engine is None:  # an engine keeps buffers: one for each thread
         engine = _engines.fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    # A picture too small for the preset's finest scale makes OpenCV choose another, and keep it for all that come after.
+    # A picture too small for the preset's finest scale makes OpenCV choose another, and keep it for all that follow.
     engine.setFinestScale(_FINEST_SCALE)
     found = engine.calc(picture, previous, None)  # type: ignore[call-overload]
     return np.asarray(found, dtype=np.float32)

@@ -109,7 +109,8 @@ def mixed_views(
         height, width = reader.read_depth_and_labels(0)[0].shape
         target = target_at_scale(network, height, width, focal_length_px(reader.camera(0), width))
         share = recorded_share * len(reader) / frames
-        samples, augmentation = FolderSamples(reader, seed), AugmentationConfig.full()
+        # Turned and zoomed frames have steps that no camera makes, and the network would learn these too.
+        samples, augmentation = FolderSamples(reader, seed), AugmentationConfig.rendered()
         views.append(View(samples, target, probability=share, batch_size=batch_size, augmentation=augmentation))
     rest = 1 - recorded_share if readers else 1.0
     return [*views, *rendered_views(network, share=rest, batch_size=batch_size, seed=seed, scene=scene, held=held)]

@@ -72,7 +72,7 @@ class AdaptationConfig:
     rounds: int = 1
     steps: int = 300
     batch_size: int = 8
-    recording_share: float = 0.4
+    recording_share: float = 0.3
     statistics_share: float = 0.5
     certainty: float = 0.9
     learning_rate: float = 1e-4

@@ -88,7 +88,8 @@ def choose_frames(folder: Path) -> FolderContent:
     chosen = _chosen(contents)
     colours = _paired(chosen, [path for path, content in contents.items() if content is Content.COLOUR])
     paired = {colour for colour in colours if colour is not None}
-    rest = {path: content for path, content in contents.items() if path not in paired and path not in set(chosen)}
+    taken = paired | set(chosen)
+    rest = {path: content for path, content in contents.items() if path not in taken}
     left_out = _left_out(rest, len(paired))
     return FolderContent(tuple(chosen), tuple(colours), left_out)
 
@@ -195,11 +196,12 @@ def _chosen(contents: dict[Path, Content]) -> list[Path]:
             if contents[path] in (Content.DEPTH, Content.UNREADABLE) and not _is_something_else(path)
         ]
         if any(contents[path] is Content.DEPTH for path in usable):
+            known = set(usable)
             # A single 8-bit picture in the middle of a numbered sequence is a frame that went wrong, no preview.
             patterns = {_pattern(path) for path in usable}
-            others = [path for path in group if path not in usable and _belongs(path, contents[path], patterns)]
-            wrong = set(others if 2 * len(others) <= len(usable) else [])
-            return [path for path in group if path in usable or path in wrong]
+            others = [path for path in group if path not in known and _belongs(path, contents[path], patterns)]
+            known |= set(others if 2 * len(others) <= len(usable) else [])
+            return [path for path in group if path in known]
     for group in (named, candidates):
         packed = [path for path in group if contents[path] is Content.COLOUR]
         if packed and _holds_packed_depth(packed[0]):

@@ -25,7 +25,7 @@ from graspcut.synth.scenes.config import ProfileName
 
 TEST_SEED = 999_979  # of the rendered frames of unseen kinds that say whether something was forgotten
 _FIGURE_FRAMES = 200
-_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 32, 100
+_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 32, 50
 _STAYED_MM = 10.0
 
 

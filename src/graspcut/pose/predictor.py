@@ -45,9 +45,9 @@ _JOINTS = len(JOINT_NAMES)
 _CROP = ArraySpec("crop", "float32", ("batch", CROP_PX, CROP_PX))
 _PARTS = ArraySpec("parts", "uint8", ("batch", CROP_PX, CROP_PX))
 # A cube that is farther from where the joints say the hand is, or turned more, is placed again.
-_RECENTRE_MM = 20.0
-_TURN_AGAIN_DEG = 25.0
-_MOST_REPEATS = 2
+_RECENTRE_MM = 8.0
+_TURN_AGAIN_DEG = 8.0
+_MOST_PLACINGS = 2
 
 
 class _PosePredictor(Predictor):
@@ -266,17 +266,17 @@ class PoseEstimator:
     def _hand(
         self, depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera
     ) -> tuple[HandJoints, NDArray[np.uint8]]:
-        geometry = self._cube(depth, mask, camera)
-        parts, found = self._run(depth, mask, geometry)
-        for _ in range(_MOST_REPEATS):
-            again = self._placed_again(geometry, found, depth, mask, camera)
+        own = np.where(mask, depth, np.float32(0))
+        geometry = self._cube(own, mask, camera)
+        # Joints are found first without parts: that is cheap, and says where the cube should be.
+        for _ in range(_MOST_PLACINGS):
+            again = self._placed_again(geometry, own)
             if again is None:
                 break
-            second = self._run(depth, mask, again)
-            # The better of two places is the one whose joints are surer.
-            if second[1]["confidence"].mean() < found["confidence"].mean():
-                break
-            geometry, (parts, found) = again, second
+            geometry = again
+        crop = crop_cube(own, geometry)[None]
+        parts = self.parts.run({"crop": crop})["parts"]
+        found = self._both_ways(crop, parts)
         joints = geometry.to_camera(found["joints"][0]).astype(np.float32)
         confidence = np.asarray(found["confidence"][0], np.float32)
         pixels = camera.project(joints)
@@ -287,19 +287,28 @@ class PoseEstimator:
         confidence = np.where(absent, np.float32(0), confidence)
         visible = np.asarray((found["visible"][0] >= 0.5) & ~absent)
         hand = HandJoints(joints, confidence, visible, float(found["right"][0]))
-        return hand, paste_labels(parts, geometry, mask, depth.shape)
+        return hand, paste_labels(parts[0], geometry, mask, depth.shape)
 
-    def _placed_again(
-        self, geometry: CropGeometry, found: Mapping[str, NDArray[Any]], depth: NDArray[np.float32],
-        mask: NDArray[np.bool_], camera: Camera,
-    ) -> CropGeometry | None:  # fmt: skip
+    def _both_ways(self, crop: NDArray[np.float32], parts: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Joints as the mean of what is found in the crop and in its mirror image, a hand of the other side."""
+        found = self.joints.run(
+            {"crop": np.concatenate([crop, crop[..., ::-1]]), "parts": np.concatenate([parts, parts[..., ::-1]])}
+        )
+        found = {name: np.array(values) for name, values in found.items()}
+        found["joints"][1, :, 0] *= -1
+        found["right"][1] = 1 - found["right"][1]
+        return {name: values.mean(axis=0, keepdims=True) for name, values in found.items()}
+
+    def _placed_again(self, geometry: CropGeometry, depth: NDArray[np.float32]) -> CropGeometry | None:
         """The cube where the joints say it should be; None if it is there, or would leave the hand."""
+        crop = crop_cube(depth, geometry)[None]
+        found = self._both_ways(crop, np.zeros(crop.shape, np.uint8))
         ends = (JOINT_NAMES.index(name) for name in ("middle_mcp", "wrist"))
         centre, wrist = (geometry.to_camera(found["joints"][0, end]) for end in ends)
         turn = _upright_deg(centre - wrist, geometry.roll_deg) if self.locator is not None else geometry.roll_deg
         off = np.linalg.norm(centre - np.array(geometry.centre_mm)) > _RECENTRE_MM
         off |= abs((turn - geometry.roll_deg + 180) % 360 - 180) > _TURN_AGAIN_DEG
-        if off and _holds_hand(depth, mask, camera, centre, np.array(geometry.centre_mm)):
+        if off and _holds_hand(depth, geometry.camera, centre, np.array(geometry.centre_mm)):
             return replace(geometry, centre_mm=_triple(centre), roll_deg=turn)
         return None
 
@@ -308,36 +317,28 @@ class PoseEstimator:
         middle, roll_deg = middle_of(depth, mask, camera), 0.0
         if self.locator is not None:
             wide = CropGeometry(camera, _triple(middle), LOCATOR_CUBE_MM)
-            found = self.locator.run({"crop": crop_cube(depth, wide, mask)[None]})
+            found = self.locator.run({"crop": crop_cube(depth, wide)[None]})
             centre, wrist = (wide.to_camera(found[name][0]) for name in ("centre", "wrist"))
-            if _holds_hand(depth, mask, camera, centre, middle):
+            if _holds_hand(depth, camera, centre, middle):
                 middle = centre
                 roll_deg = _upright_deg(centre - wrist, roll_deg)
         return CropGeometry(camera, _triple(middle), CUBE_MM, roll_deg=roll_deg)
 
-    def _run(
-        self, depth: NDArray[np.float32], mask: NDArray[np.bool_], geometry: CropGeometry
-    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
-        crop = crop_cube(depth, geometry, mask)
-        parts = self.parts.run({"crop": crop[None]})["parts"]
-        return parts[0], self.joints.run({"crop": crop[None], "parts": parts})
-
     def warm_up(self) -> None:
         """Runs every network once, so that the first frame does not wait for an engine to compile."""
-        for model in (self.parts, self.joints, self.locator):
+        for model, crops in ((self.parts, 1), (self.joints, 2), (self.locator, 1)):
             if model is not None:
-                model.warm_up((CROP_PX, CROP_PX))
+                model.run(model.example(CROP_PX, CROP_PX, crops))
 
 
 def _holds_hand(
-    depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: Camera, centre: NDArray[np.floating],
-    instead_of: NDArray[np.floating],
-) -> bool:  # fmt: skip
+    depth: NDArray[np.float32], camera: Camera, centre: NDArray[np.floating], instead_of: NDArray[np.floating]
+) -> bool:
     """Whether a cube at `centre` holds a fair part of what one at `instead_of` holds: it has not left the hand."""
     if not np.isfinite(centre).all() or centre[2] <= 0:
         return False
     counts = [
-        int((crop_cube(depth, CropGeometry(camera, _triple(place), CUBE_MM), mask) < 1.0).sum())
+        int((crop_cube(depth, CropGeometry(camera, _triple(place), CUBE_MM)) < 1.0).sum())
         for place in (centre, instead_of)
     ]
     return counts[0] >= max(40, 0.3 * counts[1])

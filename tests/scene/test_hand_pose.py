@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,6 +94,43 @@ def test_estimator(estimator: PoseEstimator) -> None:
     assert estimator(depth, [np.zeros_like(masks[0])], CAMERA).hands == ()
     with pytest.raises(FrameError, match="same size"):
         estimator(depth, [masks[0][1:]], CAMERA)
+
+
+class Middles:
+    """Networks that say every joint is in the middle of what the crop shows, the wrist a little below; counts calls."""
+
+    def __init__(self) -> None:
+        self.parts_seen: list[NDArray[np.uint8]] = []
+        self.crops: list[NDArray[np.float32]] = []
+
+    def run(self, inputs: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        crops = np.asarray(inputs["crop"], np.float32)
+        if "parts" not in inputs:
+            self.crops.append(crops[0])
+            return {"parts": np.where(crops < 1, 3, 0).astype(np.uint8)}
+        self.parts_seen.append(np.asarray(inputs["parts"], np.uint8))
+        joints = np.zeros((len(crops), 21, 3), np.float32)
+        for number, crop in enumerate(crops):
+            rows, columns = np.nonzero(crop < 1)
+            joints[number, :, 0], joints[number, :, 1] = (
+                (2 * columns.mean() + 1) / 48 - 1,
+                (2 * rows.mean() + 1) / 48 - 1,
+            )
+        joints[:, 0, 1] += 0.3
+        ones = np.ones((len(crops), 21), np.float32)
+        return {"joints": joints, "confidence": ones, "visible": ones, "right": np.array([0.9, 0.2], np.float32)}
+
+
+def test_the_cube_is_placed_by_the_joints_before_parts_are_looked_for() -> None:
+    depth, labels = frame_with((70, 60, 40, 30, 500, HAND), (10, 72, 60, 4, 510, HAND))
+    (mask,) = find_hand_masks(labels, depth, CAMERA)
+    networks: Any = Middles()
+    (hand,) = PoseEstimator(networks, networks)(depth, [mask], CAMERA).hands
+    assert len(networks.crops) == 1 and len(networks.parts_seen) >= 2  # parts once, joints before and after
+    assert not networks.parts_seen[0].any() and networks.parts_seen[-1].any()
+    rows, columns = np.nonzero(networks.crops[0] < 1)
+    assert abs(rows.mean() - 23.5) < 2 and abs(columns.mean() - 23.5) < 2
+    assert hand.right_probability == pytest.approx(0.85)  # of the crop, and of its mirror image the other way round
 
 
 def test_unsure_joints_are_absent(estimator: PoseEstimator) -> None:

@@ -89,7 +89,7 @@ def upright_deg(along: NDArray[np.floating]) -> float:
 # Hands of whole frames: the locator says where they are and which way they point.
 ALL_VIEWS = ViewConfig(roll_deg=5.0, aligned_mm=18.0)
 # The same before they are placed well: as far off as the locator is.
-PLACING_VIEWS = ViewConfig(roll_deg=8.0, aligned_mm=30.0, shift_mm=25.0)
+PLACING_VIEWS = ViewConfig(roll_deg=10.0, aligned_mm=40.0, shift_mm=35.0)
 # How far stored views are moved: standard deviations in pixels and in halves of the cube.
 _MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
 LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)

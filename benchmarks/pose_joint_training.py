@@ -30,6 +30,7 @@ from graspcut.pose.crops import LOCATED_JOINTS, HandCrops
 from graspcut.pose.data import (
     ALL_VIEWS,
     LOCATOR_VIEWS,
+    NEAR_LOCATOR_VIEWS,
     PLACING_VIEWS,
     CropTarget,
     PoseBatch,
@@ -41,7 +42,7 @@ from graspcut.pose.models.hand_locator import HandLocator
 from graspcut.pose.models.voting_joints import VotingJointConfig, VotingJointNetwork
 from graspcut.pose.task import JointsConfig, JointsTask, LocatorTask
 from graspcut.pose.training_data import fixed_batch, load_part_network, predict_parts
-from graspcut.runtime.model_folder import load_model_folder
+from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.train.muon import Muon
 
 Batches = Callable[[np.random.Generator], PoseBatch]
@@ -54,7 +55,8 @@ def located_only(batch: PoseBatch) -> PoseBatch:
 
 def fresh_views(crops: HandCrops, size: int, views: ViewConfig) -> Batches:
     """Batches of new views without parts."""
-    arrays, target, locator = arrays_of(crops), CropTarget(views), views == LOCATOR_VIEWS
+    arrays, target = arrays_of(crops), CropTarget(views)
+    locator = views in (LOCATOR_VIEWS, NEAR_LOCATOR_VIEWS)
 
     def draw(rng: np.random.Generator) -> PoseBatch:
         chosen = rng.integers(len(crops), size=size)
@@ -102,12 +104,14 @@ def starting_task(arguments: argparse.Namespace) -> JointsTask:
     """A new network, or that of another run with masks switched on or off."""
     config = JointsConfig.quick(arguments.steps)
     if arguments.what == "locator":
-        return LocatorTask({}, config, HandLocator())
+        locator = HandLocator()
+        if arguments.start is not None:
+            fill_network(locator, load_model_folder(arguments.start)[1], arguments.start)
+        return LocatorTask({}, config, locator.train())
     first, second, coarse = arguments.channels
     network = VotingJointNetwork(VotingJointConfig(masks=not arguments.no_masks, channels=(first, second, coarse)))
     if arguments.start is not None:
-        _, weights = load_model_folder(arguments.start)
-        network.load_state_dict({name: torch.as_tensor(np.asarray(value)) for name, value in weights.items()})
+        fill_network(network, load_model_folder(arguments.start)[1], arguments.start)
     return JointsTask({}, config, network)
 
 
@@ -146,10 +150,10 @@ def train(arguments: argparse.Namespace) -> None:
         draw = stored_views(crops, arguments.batch - badly, arguments.parts, arguments.hands, kept)
     placing = None
     if badly:
-        draw = mixed(draw, fresh_views(crops, badly, PLACING_VIEWS))
-        tested = HandCrops.load(arguments.test)
-        placing = CropTarget(PLACING_VIEWS)(arrays_of(tested), np.random.default_rng(1))
-        placing = placing._replace(parts=np.zeros_like(placing.parts))
+        views = NEAR_LOCATOR_VIEWS if locator else PLACING_VIEWS
+        near = crops if arguments.near_crops is None else HandCrops.load(arguments.near_crops)
+        draw = mixed(draw, fresh_views(near.at_knuckles(), badly, views))
+        placing = fresh_views(HandCrops.load(arguments.test).at_knuckles(), 500, views)(np.random.default_rng(1))
     task = starting_task(arguments)
     task.average = None
     task.train()
@@ -198,7 +202,8 @@ def train(arguments: argparse.Namespace) -> None:
             print(f"step {step}, {speed:.0f} a processor second, loss {np.mean(losses):.4f}", flush=True)
             print({name: round(value, 3) for name, value in score(task, checked).items()}, flush=True)
             if placing is not None:
-                print(f"placed badly: {score(task, placing)['mean_3d_mm']:.2f} mm", flush=True)
+                scale = 0.5 if locator else 1.0  # a locator's scores are in mm of its wide cube, twice the near one
+                print(f"placed badly: {scale * score(task, placing)['mean_3d_mm']:.2f} mm", flush=True)
             losses = []
     training = {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
     training["crops"] = [path.name for path in arguments.crops]
@@ -217,8 +222,11 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs=3, default=(24, 32, 64))
     parser.add_argument("--start", type=Path)
     parser.add_argument("--hands", type=int, default=8000, help="hands whose parts are predicted")
+    parser.add_argument("--near-crops", type=Path, help="hands for the locator's second look; --crops if not given")
     parser.add_argument("--views", type=Path, help="views whose parts another run predicted")
-    parser.add_argument("--placing", type=float, default=0.0, help="share of badly placed views without parts")
+    parser.add_argument(
+        "--placing", type=float, default=0.0, help="share of badly placed views without parts, or second looks"
+    )
     parser.add_argument(
         "--muon", type=float, default=0.0, help="rate of orthogonal steps for the convolutions; 0: none"
     )

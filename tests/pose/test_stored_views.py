@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graspcut.pose.crops import HandCrops
 from graspcut.pose.data import PoseBatch, moved, turned
 from graspcut.pose.mask_errors import with_mask_errors
 
@@ -64,3 +65,16 @@ def test_mask_errors_take_and_add_pixels_but_invent_no_part() -> None:
     assert (after.parts[hand & before] == 5).all()
     assert (hand & before).sum() > 0.6 * before.sum()
     np.testing.assert_array_equal(with_mask_errors(batch, np.random.default_rng(3), share=0.0).crop, crop)
+
+
+def test_cubes_of_arms_can_lie_around_the_knuckle() -> None:
+    joints = np.zeros((2, 21, 3), np.float32)
+    joints[0, 9] = 5, 6, 700
+    joints[1] = np.nan
+    middles = np.full((2, 3), 600.0)
+    empty = np.zeros((2, 4, 4))
+    crops = HandCrops(
+        empty.astype(np.uint16), empty.astype(np.uint8), joints, np.ones((2, 21), bool), np.ones(2, bool),
+        np.ones((2, 4)), middles,
+    )  # fmt: skip
+    np.testing.assert_array_equal(crops.at_knuckles().centre_mm, [[5, 6, 700], [600, 600, 600]])

@@ -142,6 +142,12 @@ class HandCrops:
         """Some of the hands."""
         return HandCrops(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
 
+    def at_knuckles(self) -> HandCrops:
+        """The same windows, but cubes lie around the middle knuckle, where it is known, also of hands with arms."""
+        knuckles = self.joints_mm[:, CENTRE_JOINT].astype(np.float64)
+        known = np.isfinite(knuckles).all(axis=1, keepdims=True)
+        return dataclasses.replace(self, centre_mm=np.where(known, knuckles, self.centre_mm))
+
     def save(self, path: str | Path, description: dict[str, Any] | None = None) -> None:
         """Write everything into one .npz, under a temporary name first."""
         buffer = io.BytesIO()

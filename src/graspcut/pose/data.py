@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graspcut.pose.crops import CENTRE_JOINT, WRIST_JOINT, HandCrops, HandSample, View
 from graspcut.pose.mask_errors import with_mask_errors
-from graspcut.pose.preprocessing import BACKGROUND_DEPTH, CUBE_MM, LOCATOR_CUBE_MM
+from graspcut.pose.preprocessing import BACKGROUND_DEPTH, CUBE_MM, LOCATOR_CUBE_MM, NEAR_LOCATOR_CUBE_MM
 from graspcut.train.description import described
 from graspcut.train.streams import ArrayView, ValidationPart
 
@@ -93,6 +93,8 @@ PLACING_VIEWS = ViewConfig(roll_deg=10.0, aligned_mm=40.0, shift_mm=35.0)
 # How far stored views are moved: standard deviations in pixels and in halves of the cube.
 _MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
 LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)
+# The locator's second look: as far off as its first one was.
+NEAR_LOCATOR_VIEWS = ViewConfig(roll_deg=15.0, aligned_mm=40.0, shift_mm=35.0, cube_mm=NEAR_LOCATOR_CUBE_MM)
 # As NYU's frames: right hands, upright, cut out without the arm.
 UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False, mask_errors=0.0)
 

@@ -26,6 +26,7 @@ from graspcut.pose.preprocessing import (
     CROP_PX,
     CUBE_MM,
     LOCATOR_CUBE_MM,
+    NEAR_LOCATOR_CUBE_MM,
     CropGeometry,
     crop_cube,
     middle_of,
@@ -316,12 +317,14 @@ class PoseEstimator:
         """The cube around the hand, turned until the hand points up in it."""
         middle, roll_deg = middle_of(depth, mask, camera), 0.0
         if self.locator is not None:
-            wide = CropGeometry(camera, _triple(middle), LOCATOR_CUBE_MM)
-            found = self.locator.run({"crop": crop_cube(depth, wide)[None]})
-            centre, wrist = (wide.to_camera(found[name][0]) for name in ("centre", "wrist"))
-            if _holds_hand(depth, camera, centre, middle):
-                middle = centre
-                roll_deg = _upright_deg(centre - wrist, roll_deg)
+            # A wide look, and a nearer one at what was found.
+            for cube_mm in (LOCATOR_CUBE_MM, NEAR_LOCATOR_CUBE_MM):
+                cube = CropGeometry(camera, _triple(middle), cube_mm, roll_deg=roll_deg)
+                found = self.locator.run({"crop": crop_cube(depth, cube)[None]})
+                centre, wrist = (cube.to_camera(found[name][0]) for name in ("centre", "wrist"))
+                if _holds_hand(depth, camera, centre, middle):
+                    middle = centre
+                    roll_deg = _upright_deg(centre - wrist, roll_deg)
         return CropGeometry(camera, _triple(middle), CUBE_MM, roll_deg=roll_deg)
 
     def warm_up(self) -> None:

@@ -22,6 +22,8 @@ CUBE_MM = 250.0
 NYU_CUBE_MM = 300.0
 # Around the middle of a mask with a forearm: what the hand is looked for in.
 LOCATOR_CUBE_MM = 640.0
+# Around what was found in it: a second look, nearer.
+NEAR_LOCATOR_CUBE_MM = 320.0
 BACKGROUND_DEPTH = 1.0
 LCN_KERNEL = 9
 LCN_FLOOR = 1e-4

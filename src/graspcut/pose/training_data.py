@@ -18,6 +18,7 @@ from graspcut.pose.crops import LOCATED_JOINTS, HandCrops, hand_windows, render_
 from graspcut.pose.data import (
     ALL_VIEWS,
     LOCATOR_VIEWS,
+    NEAR_LOCATOR_VIEWS,
     PLACING_VIEWS,
     UPRIGHT_VIEWS,
     CropTarget,
@@ -171,7 +172,7 @@ def joint_samples(
     """Views of hands with predicted parts, made once, by name of the fields of `PoseBatch`.
 
     Random views of hands in whole frames are half as many again: cubes that lie as badly as those that the joint
-    network is asked to place better, and without parts as there.
+    network is asked to place better, without parts as there. So are the locator's: its second looks.
     """
     rng = np.random.default_rng([seed, 77])
     target = CropTarget(views, fixed=views_per_hand == 0)
@@ -179,9 +180,9 @@ def joint_samples(
     crops = np.concatenate([batch.crop for batch in batches])
     # The fast output: what the joint network is used with, and its masks are coarser still.
     parts = np.zeros(crops.shape, np.uint8) if network is None else predict_parts(network, crops, output_stride=2)
-    if views == ALL_VIEWS and views_per_hand > 0:
-        badly = CropTarget(PLACING_VIEWS)
-        batches += [badly(arrays_of(hands), rng) for _ in range((views_per_hand + 1) // 2)]
+    if views in (ALL_VIEWS, LOCATOR_VIEWS) and views_per_hand > 0:
+        badly = CropTarget(PLACING_VIEWS if views == ALL_VIEWS else NEAR_LOCATOR_VIEWS)
+        batches += [badly(arrays_of(hands.at_knuckles()), rng) for _ in range((views_per_hand + 1) // 2)]
         crops = np.concatenate([batch.crop for batch in batches])
         parts = np.concatenate([parts, np.zeros((len(crops) - len(parts), *parts.shape[1:]), np.uint8)])
     if views == LOCATOR_VIEWS:

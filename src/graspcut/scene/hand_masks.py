@@ -47,18 +47,28 @@ def find_hand_masks(
         (H, W) bool each. Pieces of one hand that what it holds cuts apart are in one mask.
     """
     config = config or HandMaskConfig()
-    hand = (labels == HAND) & (depth_mm > 0)
-    if not hand.any():
+    everywhere = (labels == HAND) & (depth_mm > 0)
+    # Only the rectangle that has hands is looked at.
+    left, top, width, height = cv2.boundingRect(everywhere.view(np.uint8))
+    if width == 0:
         return []
-    pieces = _pieces(hand, depth_mm, config.jump_mm)
+    box = (slice(top, top + height), slice(left, left + width))
+    hand, near_mm = everywhere[box], depth_mm[box]
+    pieces = _pieces(hand, near_mm, config.jump_mm)
     count = int(pieces.max())
     ids = pieces[hand]
-    depth = depth_mm[hand].astype(np.float64)
+    depth = near_mm[hand].astype(np.float64)
     areas = np.bincount(ids, weights=np.square(depth) / (camera.fx * camera.fy), minlength=count + 1)
-    points = camera.deproject_pixels(np.argwhere(hand)[:, ::-1], depth)
+    points = camera.deproject_pixels(np.argwhere(hand)[:, ::-1] + [left, top], depth)
     found = [piece for piece in range(1, count + 1) if areas[piece] > 0]
     hands = grouped_pieces([points[ids == piece] for piece in found], np.asarray(areas[found], np.float64), config)
-    return [np.isin(pieces, [found[number] for number in group]) & hand for group in hands]
+    masks = []
+    for group in hands:
+        mask, chosen = np.zeros(labels.shape, bool), np.zeros(count + 1, bool)
+        chosen[[found[number] for number in group]] = True
+        mask[box] = chosen[pieces] & hand
+        masks.append(mask)
+    return masks
 
 
 def grouped_pieces(

@@ -41,7 +41,7 @@ def network_of(variant: str, kind: str) -> torch.nn.Module:
     """The joint network of a variant: (a), (c) and (d) have the same one, (b) begins with (a)'s."""
     masks = variant not in "ab"
     if variant == "b":
-        return JointCascade(JointCascadeConfig(hidden=256, window_hidden=96, first=kind))
+        return JointCascade(JointCascadeConfig(hidden=256, channels=8, window_hidden=64, first=kind))
     if kind == "voting":
         return VotingJointNetwork(VotingJointConfig(masks=masks))
     return SharedJointNetwork(SharedJointConfig(masks=masks, hidden=256))

@@ -80,7 +80,8 @@ def truth_of(frame: LabelledFrame) -> tuple[NDArray[np.bool_], NDArray[np.int64]
 
 def mask_overlaps(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Intersection over union of all pairs of masks (N, H, W) and (G, H, W)."""
-    one, other = (masks.reshape(len(masks), -1).astype(np.float32) for masks in (first, second))
+    pixels = first.shape[1] * first.shape[2]
+    one, other = (masks.reshape(len(masks), pixels).astype(np.float32) for masks in (first, second))
     both = one @ other.T
     union = one.sum(axis=1)[:, None] + other.sum(axis=1)[None] - both
     return np.asarray(np.divide(both, union, out=np.zeros(both.shape), where=union > 0), np.float64)

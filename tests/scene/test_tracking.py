@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -94,6 +96,42 @@ def test_a_hidden_object_is_found_again_and_a_lost_one_forgotten() -> None:
     assert switches == 0 and {thing.id for thing in scenes[-1].instances} == {1, 2}
     _, scenes, _ = run([shown] * 2 + [hidden] * 40 + [shown])
     assert {thing.id for thing in scenes[-1].instances} == {1, 3}
+
+
+def test_one_frame_does_not_make_an_object_of_a_hand() -> None:
+    usual: Things = {1: (HAND, 30, 40, 500), 2: (OBJECT, 45, 40, 500), 3: (HAND, 100, 50, 520)}
+    other = {HAND: OBJECT, OBJECT: HAND}
+
+    def labels_after(wrong: int) -> tuple[dict[int, int], dict[int, int]]:
+        """By id: labels of the first frame, and of the last of some in which the labels of two things are exchanged."""
+        state: TrackingState | None = None
+        found = []
+        for number in range(4 + wrong):
+            scene, _ = scene_of(usual, number % 2)
+            exchanged = tuple(
+                replace(thing, label=other[thing.label]) if number >= 4 and thing.pixels != 609 else thing
+                for thing in scene.instances
+            )
+            scene, state = track(SceneInstances(scene.ids, exchanged, scene.depth_mm), state)
+            found.append({thing.id: thing.label for thing in scene.instances})
+        return found[0], found[-1]
+
+    first, last = labels_after(3)
+    assert last == first
+    # What most frames call it decides in the end.
+    first, last = labels_after(9)
+    assert last == {1: HAND, 2: OBJECT, 3: HAND} != first
+
+    def held(label: int) -> SceneInstances:
+        scene, _ = scene_of({1: (label, 30, 40, 500), 2: (OBJECT, 45, 40, 500)})
+        entries = (scene.instances[0], replace(scene.instances[1], held_by=1))
+        return SceneInstances(scene.ids, entries, scene.depth_mm)
+
+    scene, state = track(held(HAND), None)
+    assert scene.instances[1].held_by == 1
+    scene, state = track(held(OBJECT), state)
+    scene, state = track(held(OBJECT), state)
+    assert [thing.held_by for thing in scene.instances] == [None, None]
 
 
 def test_one_frame_does_not_change_left_and_right() -> None:

@@ -59,9 +59,11 @@ class ClassifierTask(BaseTask[RegionBatch, ClassifierConfig]):
         logits, offsets = self.model(batch.image, batch.focal_px, batch.images, batch.boxes, batch.masks)
         owned = torch.nonzero(batch.categories > 0)[:, 0]
         moved = offsets.float()[owned, batch.categories[owned]]
-        boxes = functional.smooth_l1_loss(moved, batch.offsets[owned], reduction="sum") / max(len(logits), 1)
+        # Sums over regions by their number: images without any have no loss, not an undefined one.
+        count = max(len(logits), 1)
+        boxes = functional.smooth_l1_loss(moved, batch.offsets[owned], reduction="sum") / count
         return {
-            "categories": functional.cross_entropy(logits.float(), batch.categories),
+            "categories": functional.cross_entropy(logits.float(), batch.categories, reduction="sum") / count,
             "boxes": self.config.box_weight * boxes,
         }
 

@@ -12,7 +12,7 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,9 @@ from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm, 
 from graspcut.labels import HAND, OBJECT
 from graspcut.scene.instances import SceneInstance, SceneInstances, Side
 
+_MOST_VOTES = 15
+_OTHER_LABEL = 0.6  # what an overlap counts for where the labels differ
+
 
 @dataclass(frozen=True)
 class TrackingConfig:
@@ -29,12 +32,14 @@ class TrackingConfig:
 
     Attributes:
         least_overlap: intersection over union with the map of ids brought along the flow.
+        least_other_overlap: the same where the labels differ: a frame may call a hand an object.
         nearest_mm: how far the middle of a thing may have moved where the maps do not overlap, a frame.
         size_ratio: how many times larger or smaller it may have become, there.
         remembered: frames after which a lost object is forgotten; hands are remembered for ever.
     """
 
     least_overlap: float = 0.15
+    least_other_overlap: float = 0.3
     nearest_mm: float = 80.0
     size_ratio: float = 2.5
     remembered: int = 30
@@ -46,7 +51,8 @@ class Track:
 
     Attributes:
         id: its number for the whole recording.
-        label: `HAND` or `OBJECT`.
+        label: `HAND` or `OBJECT`, what most of the last frames call it.
+        hand_votes: frames that call it a hand, less those that call it an object, at most `_MOST_VOTES` either way.
         right_votes: frames that call a hand the right one, less those that call it the left one.
         place_mm: (x, y, z) of its middle when last seen, in focal lengths of the frame times depth: comparable between
             frames of one camera.
@@ -56,6 +62,7 @@ class Track:
 
     id: int
     label: int
+    hand_votes: int
     right_votes: int
     place_mm: tuple[float, float, float]
     area_mm2: float
@@ -119,11 +126,10 @@ def track(
     renumbered = scene.renumbered(new_id)
     present = {new_id[local]: replace(found, id=new_id[local]) for local, found in seen.items()}
     for identity, found in present.items():
-        before = tracks.get(identity)
-        votes = found.right_votes + (0 if before is None else before.right_votes)
-        tracks[identity] = replace(found, right_votes=votes)
-    # One frame may take a left hand for a right one; all of them together rarely do.
-    things = tuple(replace(thing, side=tracks[thing.id].side) for thing in renumbered.instances)
+        tracks[identity] = found if identity not in tracks else _with_votes(found, tracks[identity])
+    # One frame may take a left hand for a right one, or for an object; all of them together rarely do.
+    hands = {identity for identity in present if tracks[identity].label == HAND}
+    things = tuple(_called(thing, tracks[thing.id], hands) for thing in renumbered.instances)
     renumbered = SceneInstances(renumbered.ids, things, renumbered.depth_mm)
     for identity in [identity for identity in tracks if identity not in present]:
         lost = replace(tracks[identity], missing=tracks[identity].missing + 1)
@@ -132,6 +138,20 @@ def track(
         else:
             tracks[identity] = lost
     return renumbered, TrackingState(renumbered.ids, scene.depth_mm, tracks, next_id)
+
+
+def _with_votes(found: Track, before: Track) -> Track:
+    """What is seen of a thing now, with what the frames before called it."""
+    hand = max(-_MOST_VOTES, min(_MOST_VOTES, found.hand_votes + before.hand_votes))
+    label = before.label if hand == 0 else HAND if hand > 0 else OBJECT
+    return replace(found, label=label, hand_votes=hand, right_votes=found.right_votes + before.right_votes)
+
+
+def _called(thing: SceneInstance, known: Track, hands: Container[int]) -> SceneInstance:
+    """The thing as most frames call it; only objects are held, and only by hands."""
+    is_hand = known.label == HAND
+    held_by = None if is_hand or thing.held_by not in hands else thing.held_by
+    return replace(thing, label=known.label, side=known.side if is_hand else None, held_by=held_by)
 
 
 def _next_id(tracks: Mapping[int, Track]) -> int:
@@ -154,7 +174,7 @@ def _track_of(thing: SceneInstance, scene: SceneInstances, focal_px: float) -> T
     y = (float(rows.mean()) - height / 2) / focal_px * depth if len(rows) else 0.0
     area = len(rows) * (depth / focal_px) ** 2
     votes = 0 if thing.side is None else 1 if thing.side == "right" else -1
-    return Track(thing.id, thing.label, votes, (x, y, depth), area)
+    return Track(thing.id, thing.label, 1 if thing.label == HAND else -1, votes, (x, y, depth), area)
 
 
 def _matched_by_overlap(scene: SceneInstances, state: TrackingState, config: TrackingConfig) -> dict[int, int]:
@@ -166,13 +186,15 @@ def _matched_by_overlap(scene: SceneInstances, state: TrackingState, config: Tra
     candidates = []
     for local, thing in here.items():
         for identity, old in state.tracks.items():
-            if old.label != thing.label or not joint[local, identity]:
+            if not joint[local, identity]:
                 continue
             union = here_px[local] + before_px[identity] - joint[local, identity]
-            candidates.append((float(joint[local, identity] / union), local, identity))
+            overlap, same = float(joint[local, identity] / union), old.label == thing.label
+            if overlap >= (config.least_overlap if same else config.least_other_overlap):
+                candidates.append((overlap if same else _OTHER_LABEL * overlap, local, identity))
     matched: dict[int, int] = {}
-    for overlap, local, identity in sorted(candidates, reverse=True):
-        if overlap >= config.least_overlap and local not in matched and identity not in matched.values():
+    for _, local, identity in sorted(candidates, reverse=True):
+        if local not in matched and identity not in matched.values():
             matched[local] = identity
     return matched
 

@@ -269,6 +269,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--train-frames", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--count", type=int, default=200, help="test frames")
+    parser.add_argument("--only", nargs="*", default=[], choices=("proposals", "own-boxes"))
     parser.add_argument("--save", type=Path, default=Path("instance-classes.json"))
     given = parser.parse_args(None if arguments is None else list(arguments))
     torch.set_num_threads(1)
@@ -284,7 +285,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         "own-boxes": (own_box_regions, from_own_boxes, segmenter),
     }
     for name, (make, use, part) in makers.items():
-        if name in table["rows"]:
+        if name in table["rows"] or (given.only and name not in given.only):
             continue
         path = given.frames / f"regions-{name}-{given.train_frames}.npz"
         regions = stored_regions(path, training, given.train_frames, make, part)

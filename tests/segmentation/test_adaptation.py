@@ -20,7 +20,7 @@ from graspcut.labels import UNKNOWN
 from graspcut.runtime.model_folder import load_model_config, load_model_folder
 from graspcut.segmentation import adaptation, self_training
 from graspcut.segmentation.adaptation import adapt_to_recordings
-from graspcut.segmentation.adaptation_figures import Figures
+from graspcut.segmentation.adaptation_figures import Figures, RenderedTest, figures_of
 from graspcut.segmentation.adaptation_task import AdaptationTask
 from graspcut.segmentation.data import HeldBatch, SegmentationBatch
 from graspcut.segmentation.mixing import mixed_views
@@ -121,6 +121,23 @@ def test_less_is_taken_from_a_recording_that_would_cost_too_much(
     assert not report.kept_old and report.shares == (0.5,) and report.after.rendered_iou == 79.5
     before, after = weights_of("dense-attention-small"), weights_of(tmp_path / "mine")
     assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_scoring_ends_where_one_kind_of_rendered_frames_lost_too_much(recording: Path) -> None:
+    network = build_model({"class": "DenseAttentionSmall", "arguments": {"widths": [8, 8, 8, 8, 8]}}).eval()
+    recordings = self_training.Recordings([recording], 1.0, (238.0, 238.0, 160.0, 120.0), 3)
+    rendered = RenderedTest(*([FrameGenerator(SynthConfig(colour=False), seed=seed)[0]] for seed in (5, 6)))
+    own = figures_of(network, recordings, rendered, TINY, lambda *_: None, "before")
+    assert own is not None and own.lost(own) == 0
+
+    def stages(before: Figures) -> tuple[Figures | None, int]:
+        done: list[int] = []
+        found = figures_of(network, recordings, rendered, TINY, lambda _, number, __: done.append(number), "x", before)
+        return found, done[-1]
+
+    assert stages(own) == (own, 5)
+    assert stages(replace(own, rendered_iou=own.rendered_iou + 1.1)) == (None, 1)
+    assert stages(replace(own, close_up_iou=own.close_up_iou + 1.1)) == (None, 2)
 
 
 def test_recordings_without_hands_are_refused(tmp_path: Path) -> None:

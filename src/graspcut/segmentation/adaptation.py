@@ -123,10 +123,11 @@ def adapt_to_recordings(
     _refuse_without_hands(network, recordings, own, say)
     rendered = rendered_test(own, say)
 
-    def score(what: str) -> Figures:
-        return figures_of(network, recordings, rendered, own, say, f"scoring {what}")
+    def score(what: str, before: Figures | None = None) -> Figures | None:
+        return figures_of(network, recordings, rendered, own, say, f"scoring {what}", before)
 
     before = score("before")
+    assert before is not None
     best_state, best = _state(network), before
     take_statistics(network, statistics_batches(recordings), own.statistics_share)
     share, figures = _go_as_far_as_allowed(network, best_state, score, "statistics", before, own)
@@ -155,7 +156,7 @@ def adapt_to_recordings(
 def _go_as_far_as_allowed(
     network: nn.Module,
     start: dict[str, Tensor],
-    score: Callable[[str], Figures],
+    score: Callable[[str, Figures | None], Figures | None],
     what: str,
     before: Figures,
     config: AdaptationConfig,
@@ -168,7 +169,7 @@ def _go_as_far_as_allowed(
     Args:
         network: changed; left where it went.
         start: its state before the change.
-        score: scores it, told what it is.
+        score: scores it, told what it is and what it has to keep up with.
         what: the change.
         before: what is compared with.
         config: says how much may be lost.
@@ -181,9 +182,11 @@ def _go_as_far_as_allowed(
         share = 1 / 2**attempt
         mixed = {name: start[name].lerp(end[name], share) for name in start if start[name].is_floating_point()}
         network.load_state_dict({**end, **mixed})
-        figures = score(what if share == 1 else f"{what}, {share:g} of it")
-        if figures.lost(before) <= config.largest_loss:
+        can_be_less = attempt + 1 < _ATTEMPTS
+        figures = score(what if share == 1 else f"{what}, {share:g} of it", before if can_be_less else None)
+        if figures is not None and figures.lost(before) <= config.largest_loss:
             break
+    assert figures is not None
     return share, figures
 
 

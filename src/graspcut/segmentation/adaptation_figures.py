@@ -25,7 +25,7 @@ from graspcut.synth.scenes.config import ProfileName
 
 TEST_SEED = 999_979  # of the rendered frames of unseen kinds that say whether something was forgotten
 _FIGURE_FRAMES = 200
-_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 32, 50
+_QUICK_FIGURE_FRAMES, _QUICK_TEST_FRAMES = 24, 50
 _STAYED_MM = 10.0
 
 
@@ -88,7 +88,8 @@ def figures_of(
     config: AdaptationConfig,
     say: Progress,
     what: str,
-) -> Figures:
+    before: Figures | None = None,
+) -> Figures | None:
     """Scores a network.
 
     Args:
@@ -98,18 +99,25 @@ def figures_of(
         config: says how many frames, and what counts as sure.
         say: told how far it is.
         what: the name of this stage.
+        before: figures to keep up with: as soon as more than `config.largest_loss` is lost, nothing more is scored.
+
+    Returns:
+        the figures; None where too much was lost.
     """
     segmenter = Segmenter.from_network(network, device="cpu")
     part = recordings.parts[0][: _QUICK_FIGURE_FRAMES if config.quick else _FIGURE_FRAMES]
     total, done = sum(map(len, rendered)) + len(part), 0
-    scores = []
-    for frames in rendered:
+    scores: list[float] = []
+    wanted = (-np.inf, -np.inf) if before is None else (before.rendered_iou, before.close_up_iou)
+    for frames, least in zip(rendered, wanted, strict=True):
         counts = ConfusionCounts()
         for labelled in frames:
             counts.add(labelled.labels, segmenter(labelled.frame).labels)
             done += 1
             say(what, done, total)
         scores.append(100 * counts.scores().mean_iou)
+        if scores[-1] < least - config.largest_loss:
+            return None
     possible = changed = unlike = unsure = 0
     last: Segmentation | None = None
     for number, (alone, smooth) in enumerate(streamed(segmenter, recordings, part), start=1):

@@ -99,5 +99,8 @@ def test_the_classifier_learns_what_masks_show() -> None:
     assert task.interface()["labels"] == ["one", "two", "three"]
     probabilities, boxes = classify(task.model.eval(), depth, 60.0, regions)
     assert probabilities.shape == (2, 4) and np.allclose(probabilities.sum(axis=1), 1) and boxes.shape == (2, 4)
+    empty = labelled_regions(regions.only(np.zeros(0, np.intp)), np.zeros((0, 2)), regions.boxes, np.array([1, 3]))
+    nothing = as_tensors(region_batch([depth], [60.0], [empty]))
+    assert float(torch.stack(list(task.loss_terms(nothing, 0).values())).sum()) == 0
     none, _ = classify(task.model, depth, 60.0, regions.only(np.zeros(0, np.intp)))
     assert none.shape == (0, 4)

@@ -157,4 +157,4 @@ class MaskClassifier(nn.Module):
         joined = torch.cat(
             [self.box_path(whole.flatten(1)), self.mask_path(functional.max_pool2d(masked, 2).flatten(1))], dim=1
         )
-        return self.categories(joined), self.boxes(joined).reshape(len(boxes), -1, 4)
+        return self.categories(joined), self.boxes(joined).reshape(len(boxes), self.config.categories + 1, 4)

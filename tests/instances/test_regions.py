@@ -82,7 +82,8 @@ def test_the_classifier_learns_what_masks_show() -> None:
     assert batch.images.tolist() == [0, 0, 1, 1] and batch.image.shape == (2, 1, 64, 80)
     steps = 30
     learning = Optimisation(steps, learning_rate=3e-3, average_decay=0.5)
-    task = ClassifierTask(small_classifier(), ClassifierConfig(learning), ("one", "two", "three"))
+    network = small_classifier()
+    task = ClassifierTask(network, ClassifierConfig(learning), ("one", "two", "three"))
     optimiser = torch.optim.AdamW(task.model.parameters(), 3e-3)
     losses = []
     for step in range(steps):
@@ -97,10 +98,10 @@ def test_the_classifier_learns_what_masks_show() -> None:
     counts = {name: np.asarray(value) for name, value in task.counts(batch).items()}
     assert task.scores(counts)["object_accuracy"] > 0.4
     assert task.interface()["labels"] == ["one", "two", "three"]
-    probabilities, boxes = classify(task.model.eval(), depth, 60.0, regions)
+    probabilities, boxes = classify(network.eval(), depth, 60.0, regions)
     assert probabilities.shape == (2, 4) and np.allclose(probabilities.sum(axis=1), 1) and boxes.shape == (2, 4)
     empty = labelled_regions(regions.only(np.zeros(0, np.intp)), np.zeros((0, 2)), regions.boxes, np.array([1, 3]))
     nothing = as_tensors(region_batch([depth], [60.0], [empty]))
     assert float(torch.stack(list(task.loss_terms(nothing, 0).values())).sum()) == 0
-    none, _ = classify(task.model, depth, 60.0, regions.only(np.zeros(0, np.intp)))
+    none, _ = classify(network, depth, 60.0, regions.only(np.zeros(0, np.intp)))
     assert none.shape == (0, 4)

@@ -67,7 +67,7 @@ def test_tiny_pictures_have_no_flow() -> None:
 
 def test_the_flow_does_not_depend_on_the_pictures_before() -> None:
     rng = np.random.default_rng(3)
-    large = cv2.GaussianBlur(rng.integers(0, 255, (120, 160), np.uint8), (0, 0), 3)
+    large = np.asarray(cv2.GaussianBlur(rng.integers(0, 255, (120, 160), np.uint8), (0, 0), 3), np.uint8)
     before = np.roll(large, 4, axis=1)
     first = backward_flow(large, before)
     small, small_before = large[:48, :64].copy(), before[:48, :64].copy()

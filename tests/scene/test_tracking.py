@@ -134,6 +134,16 @@ def test_one_frame_does_not_make_an_object_of_a_hand() -> None:
     assert [thing.held_by for thing in scene.instances] == [None, None]
 
 
+def test_a_hand_in_another_picture_is_not_the_object_that_was_there() -> None:
+    state: TrackingState | None = None
+    for _ in range(3):
+        scene, _ = scene_of({1: (OBJECT, 40, 40, 500)})
+        scene, state = track(scene, state)
+    scene, _ = scene_of({1: (HAND, 40, 40, 380)})
+    scene, _ = track(scene, state)
+    assert [(thing.id, thing.label) for thing in scene.instances] == [(2, HAND)]
+
+
 def test_one_frame_does_not_change_left_and_right() -> None:
     def with_sides(first: Side, second: Side) -> SceneInstances:
         scene, _ = scene_of({1: (HAND, 50, 40, 500), 2: (HAND, 80, 50, 520)})

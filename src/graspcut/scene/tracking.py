@@ -18,12 +18,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm, sample_along
+from graspcut.frames.flow import backward_flow, depths_agree, flow_picture, nearest_depth_mm, sample_along
 from graspcut.labels import HAND, OBJECT
 from graspcut.scene.instances import SceneInstance, SceneInstances, Side
 
 _MOST_VOTES = 15
 _OTHER_LABEL = 0.6  # what an overlap counts for where the labels differ
+_SAME_SURFACE_MM = 40.0  # change of depth from one frame to the next, up to which it may be the same thing all the same
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class TrackingConfig:
 
     Attributes:
         least_overlap: intersection over union with the map of ids brought along the flow.
-        least_other_overlap: the same where the labels differ: a frame may call a hand an object.
+        least_other_overlap: the same where the labels differ, of pixels whose depth has stayed: a frame may call a hand
+            an object, but an object in one picture is no hand in another one.
         nearest_mm: how far the middle of a thing may have moved where the maps do not overlap, a frame.
         size_ratio: how many times larger or smaller it may have become, there.
         remembered: frames after which a lost object is forgotten; hands are remembered for ever.
@@ -179,9 +181,9 @@ def _track_of(thing: SceneInstance, scene: SceneInstances, focal_px: float) -> T
 
 def _matched_by_overlap(scene: SceneInstances, state: TrackingState, config: TrackingConfig) -> dict[int, int]:
     """Local id -> id of the recording, the best overlaps first."""
-    before = _along_the_flow(scene, state)
+    before, stayed = _along_the_flow(scene, state)
     here = {thing.id: thing for thing in scene.instances}
-    joint = np.bincount(scene.ids.ravel().astype(np.int64) * 256 + before.ravel(), minlength=65536).reshape(256, 256)
+    joint, joint_stayed = (_counts_of_pairs(scene.ids[where], before[where]) for where in (..., stayed))
     here_px, before_px = joint.sum(axis=1), joint.sum(axis=0)
     candidates = []
     for local, thing in here.items():
@@ -189,7 +191,8 @@ def _matched_by_overlap(scene: SceneInstances, state: TrackingState, config: Tra
             if not joint[local, identity]:
                 continue
             union = here_px[local] + before_px[identity] - joint[local, identity]
-            overlap, same = float(joint[local, identity] / union), old.label == thing.label
+            same = old.label == thing.label
+            overlap = float((joint if same else joint_stayed)[local, identity] / union)
             if overlap >= (config.least_overlap if same else config.least_other_overlap):
                 candidates.append((overlap if same else _OTHER_LABEL * overlap, local, identity))
     matched: dict[int, int] = {}
@@ -203,13 +206,20 @@ def _other_side(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and one != other
 
 
-def _along_the_flow(scene: SceneInstances, state: TrackingState) -> NDArray[np.uint8]:
-    """The last map of ids where its pixels are now."""
+def _counts_of_pairs(here: NDArray[np.uint8], before: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256, 256): pixels of each pair of ids."""
+    pairs = here.ravel().astype(np.int64) * 256 + before.ravel()
+    return np.bincount(pairs, minlength=65536).reshape(256, 256)
+
+
+def _along_the_flow(scene: SceneInstances, state: TrackingState) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The last map of ids where its pixels are now, and where depth is still that of the same surface."""
     if not state.ids.any():
-        return state.ids
+        return state.ids, np.zeros(state.ids.shape, bool)
     nearest = nearest_depth_mm(scene.depth_mm)
     flow = backward_flow(flow_picture(scene.depth_mm, nearest), flow_picture(state.depth_mm, nearest))
-    return sample_along(state.ids.astype(np.float32), flow, nearest=True).astype(np.uint8)
+    before = sample_along(state.ids.astype(np.float32), flow, nearest=True).astype(np.uint8)
+    return before, depths_agree(scene.depth_mm, state.depth_mm, flow, tolerance_mm=_SAME_SURFACE_MM)
 
 
 def _match_by_place(

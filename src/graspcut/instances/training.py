@@ -114,6 +114,10 @@ def begin_encoder(network: nn.Module, encoder: str | None) -> None:
     _, weights = load_model_folder(encoder or "dense-attention-small")
     found = {name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")}
     own = {name: value for name, value in features.encoder.state_dict().items() if value.ndim}
+    stem = "levels.0.0.0.weight"
+    if stem in found and stem in own and own[stem].shape[1] < found[stem].shape[1]:
+        # The last channels are the neighbours of a pixel, which this network is not given.
+        found[stem] = found[stem][:, : own[stem].shape[1]]
     fits = set(own) <= set(found) and all(own[name].shape == found[name].shape for name in own)
     # Names that this network lacks are layers it would leave out: then the others mean something else.
     if not fits or any(name not in own for name in found if not name.endswith("num_batches_tracked")):

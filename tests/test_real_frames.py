@@ -17,9 +17,9 @@ from graspcut.runtime.model_folder import shipped_model_names
 from graspcut.segmentation.evaluation import Evaluation
 from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
-LEAST_MEAN_IOU = 0.72  # of each sequence; checkpoints of one training differ by 2 points
-MOST_FALSE_OBJECT = 0.05  # of the hand area: the bar
-FALSE_OBJECT_NOW = 0.20  # what the shipped weights must not exceed while they miss the bar
+LEAST_MEAN_IOU = {"bar_red": 0.78, "cube_white": 0.66}  # checkpoints of one training differ by 2 points
+MOST_FALSE_OBJECT = 0.05  # of the hand area
+MOST_FALSE_PIXELS = 0.003  # where there is no hand
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_hand_and_held_object_in_a_real_sequence(real_data: Path, segmenter: Seg
         evaluation.add(labels, segmenter(depth, reader.camera(number)).labels)
     report = evaluation.report(sequence)
     assert report.images >= 20
-    assert report.overall.mean_iou > LEAST_MEAN_IOU, report.table()
+    assert report.overall.mean_iou > LEAST_MEAN_IOU[sequence], report.table()
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,13 @@ def false_object_share(real_data: Path, segmenter: Segmenter) -> float:
     return false_object / hand
 
 
-def test_bare_hands_are_not_worse_than_measured(false_object_share: float) -> None:
-    assert false_object_share < FALSE_OBJECT_NOW
-
-
-@pytest.mark.xfail(strict=True, reason="the shipped weights call heads and necks object: docs/results.md")
 def test_bare_hands_before_a_body_have_little_false_object(false_object_share: float) -> None:
     assert false_object_share < MOST_FALSE_OBJECT
+
+
+def test_rooms_without_a_hand_stay_background(real_data: Path, segmenter: Segmenter) -> None:
+    files = sorted((real_data / "no-hand").glob("*.png"))
+    assert files
+    camera = Camera.from_focal_length(640, 480, 520.0)
+    false = [np.mean(segmenter(read_depth(path, 1.0), camera).labels > 0) for path in files]
+    assert np.mean(false) < MOST_FALSE_PIXELS

@@ -8,6 +8,7 @@ Rows (--only takes some of them):
     bar_red, cube_white            real sequences with labels from their colour; pixels of unknown label are left out
     sr305                          real bare hands before a body: every object pixel is wrong
     table                          real table scenes without labels: areas and pictures only
+    no-hand                        real rooms and a desk: every hand or object pixel is wrong
 
 Real frames are read from the folder in the environment variable GRASPCUT_DATA, or ../shared/data beside the checkout.
 Pictures of them go to --out, which has to lie outside the checkout. MODEL may be a checkpoint of an unfinished run: its
@@ -47,13 +48,14 @@ from graspcut.synth.generator import SynthConfig
 CHECKOUT = Path(__file__).resolve().parent.parent
 SYNTHETIC_SIZES = {"synthetic-320": (320, 240), "synthetic-640": (640, 480)}
 SEQUENCES = ("bar_red", "cube_white")
-ROWS = (*SYNTHETIC_SIZES, *SEQUENCES, "sr305", "table")
+ROWS = (*SYNTHETIC_SIZES, *SEQUENCES, "sr305", "table", "no-hand")
 TEST_SEED = 20_261_121
 SEQUENCE_FOCAL_PX = 238.95
 SR305_CAMERA = Camera(fx=476.007, fy=476.007, cx=313.683, cy=242.755, width=640, height=480)
 SR305_UNIT_MM = 0.125
 # Nobody states the camera of the table frames. Depth aligned to colour at 640x480 is that of a D415's colour camera.
 TABLE_CAMERA = Camera.from_focal_length(640, 480, 615.0)
+NO_HAND_CAMERA = Camera.from_focal_length(640, 480, 520.0)
 PICTURES = 12
 
 
@@ -64,11 +66,13 @@ class Areas:
     Attributes:
         names: One for each frame.
         hand_px, object_px: Number of pixels in each frame.
+        pixels: Of all frames together.
     """
 
     names: tuple[str, ...]
     hand_px: tuple[int, ...]
     object_px: tuple[int, ...]
+    pixels: int
 
     def to_dict(self) -> dict[str, Any]:
         """Sums, the ratio over all frames, and every frame; for JSON."""
@@ -79,6 +83,7 @@ class Areas:
             "hand_px": hand,
             "object_px": held,
             "object_percent_of_hand": 100 * held / hand if hand else None,
+            "percent_of_pixels": 100 * (hand + held) / max(1, self.pixels),
             "by_frame": {
                 name: {"hand_px": h, "object_px": o, "object_percent_of_hand": ratio}
                 for name, h, o, ratio in zip(self.names, self.hand_px, self.object_px, ratios, strict=True)
@@ -125,6 +130,7 @@ def measure_areas(segmenter: Segmenter, files: Sequence[Path], unit_mm: float, c
         tuple(f"{path.parent.name}/{path.stem}" for path in files),
         tuple(int(np.count_nonzero(labels == HAND)) for labels in found),
         tuple(int(np.count_nonzero(labels == OBJECT)) for labels in found),
+        sum(labels.size for labels in found),
     )
 
 
@@ -165,6 +171,8 @@ def unlabelled_row(name: str, segmenter: Segmenter, sheets: Path) -> dict[str, A
     if name == "sr305":
         files = sorted((data / "sr305").glob("*/*.png"), key=lambda path: (path.parent.name, int(path.stem)))
         unit_mm, camera = SR305_UNIT_MM, SR305_CAMERA
+    elif name == "no-hand":
+        files, unit_mm, camera = sorted((data / "no-hand").glob("*.png")), 1.0, NO_HAND_CAMERA
     else:
         files, unit_mm, camera = sorted((data / "table-scene").glob("*_depth.png")), 1.0, TABLE_CAMERA
     wanted = len(files) if name == "sr305" else PICTURES
@@ -216,6 +224,12 @@ def markdown(rows: dict[str, Any]) -> str:
         lines.append("|---" * 7 + "|")
     for name, row in areas.items():
         by_frame = {key: frame["object_percent_of_hand"] or 0.0 for key, frame in row["by_frame"].items()}
+        if name == "no-hand":
+            false = percent(row["percent_of_pixels"] / 100)
+            lines.append(
+                f"| {name} | {row['frames']} | {row['hand_px']} | {row['object_px']} | {false} of all | - | - |"
+            )
+            continue
         if name != "sr305":  # there is a true object, so the ratio says nothing
             lines.append(f"| {name} | {row['frames']} | {row['hand_px']} | {row['object_px']} | - | - | - |")
             continue

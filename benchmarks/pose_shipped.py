@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=60, help="calls that are timed")
     parser.add_argument("--timed-frames", type=int, default=20, help="on how many frames in turn")
     parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--save", type=Path, default=Path("pose.json"))
+    parser.add_argument("--save", type=Path, help="JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     generator = FrameGenerator(
@@ -136,7 +136,8 @@ def main() -> None:
         facts[f"{name}_median_ms"] = 1000 * float(np.median(values))
         facts[f"{name}_fastest_tenth_ms"] = 1000 * float(np.quantile(values, 0.1))
     print({name: value for name, value in facts.items() if name.endswith("_ms")}, flush=True)
-    write_json_atomically(arguments.save, facts)
+    if arguments.save is not None:
+        write_json_atomically(arguments.save, facts)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from benchmarks.evaluate_shipped import (
     CHECKOUT,
+    NO_HAND_CAMERA,
     SEQUENCE_FOCAL_PX,
     SEQUENCES,
     SR305_CAMERA,
@@ -34,7 +35,7 @@ from benchmarks.evaluate_shipped import (
 from benchmarks.train_shipped_weights import NETWORK, grown
 
 from graspcut.frames.camera import Camera
-from graspcut.frames.dataset import open_dataset, read_depth
+from graspcut.frames.dataset import open_dataset
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder, save_model_folder
@@ -216,14 +217,8 @@ def real_scores(model: Path, every: int) -> dict[str, float]:
         found[name] = 100 * counts.scores().mean_iou
     areas = measure_areas(segmenter, sorted((data / "sr305").glob("*/*.png")), SR305_UNIT_MM, SR305_CAMERA)
     found["sr305 false object, of the hand"] = 100 * sum(areas.object_px) / max(1, sum(areas.hand_px))
-    false_px, all_px = 0, 0
-    for path in sorted((data / "no-hand").glob("*.png")):
-        depth = read_depth(path, 1.0)
-        labels = segmenter(
-            depth, Camera.from_focal_length(depth.shape[1], depth.shape[0], depth.shape[1] * 0.96)
-        ).labels
-        false_px, all_px = false_px + int((labels > 0).sum()), all_px + labels.size
-    found["no-hand false pixels"] = 100 * false_px / max(1, all_px)
+    rooms = measure_areas(segmenter, sorted((data / "no-hand").glob("*.png")), 1.0, NO_HAND_CAMERA)
+    found["no-hand false pixels"] = rooms.to_dict()["percent_of_pixels"]
     return found
 
 

@@ -37,7 +37,6 @@ from graspcut.instances.regions import (
     LabelledRegions,
     RegionBatch,
     Regions,
-    boxes_of_masks,
     drawn_regions,
     labelled_regions,
     masks_in_boxes,
@@ -45,6 +44,7 @@ from graspcut.instances.regions import (
     regions_of_masks,
     sliding_boxes,
 )
+from graspcut.instances.targets import boxes_of
 from graspcut.instances.training import begin_encoder
 from graspcut.instances.truth import frames_groundtruth, kind_of, mask_results
 from graspcut.labels import HAND, OBJECT
@@ -91,7 +91,7 @@ def proposal_regions(proposer: InstanceProposer, frame: LabelledFrame, rng: np.r
     """Proposals and true masks with what they are examples of."""
     masks, categories = truth_of(frame)
     every = np.concatenate([proposer(frame.frame).masks, masks])
-    return labelled_regions(regions_of_masks(every), mask_overlaps(every, masks), boxes_of_masks(masks), categories)
+    return labelled_regions(regions_of_masks(every), mask_overlaps(every, masks), boxes_of(masks), categories)
 
 
 def own_boxes(segmenter: Segmenter, frame: LabelledFrame) -> tuple[Regions, NDArray[np.uint8]]:
@@ -105,7 +105,7 @@ def own_boxes(segmenter: Segmenter, frame: LabelledFrame) -> tuple[Regions, NDAr
 def own_box_regions(segmenter: Segmenter, frame: LabelledFrame, rng: np.random.Generator) -> LabelledRegions:
     """Sliding boxes, and boxes near the true ones, with what they are examples of."""
     masks, categories = truth_of(frame)
-    boxes = boxes_of_masks(masks)
+    boxes = boxes_of(masks)
     regions, labels = own_boxes(segmenter, frame)
     near = boxes.repeat(6, axis=0)
     sides = np.concatenate([near[:, 2:] - near[:, :2]] * 2, axis=1)

@@ -9,7 +9,6 @@ from graspcut.instances.classifier_task import ClassifierConfig, ClassifierTask,
 from graspcut.instances.mask_voting import moved_boxes
 from graspcut.instances.regions import (
     Regions,
-    boxes_of_masks,
     drawn_regions,
     labelled_regions,
     masks_in_boxes,
@@ -17,6 +16,7 @@ from graspcut.instances.regions import (
     regions_of_masks,
     sliding_boxes,
 )
+from graspcut.instances.targets import boxes_of
 from graspcut.train.optimisation import Optimisation
 from graspcut.train.streams import as_tensors
 from tests.instances.test_mask_classifier import small_classifier
@@ -52,7 +52,7 @@ def test_regions_and_their_mirror_image() -> None:
     turned = regions_of_masks(np.ascontiguousarray(masks[:, :, ::-1]))
     np.testing.assert_array_equal(regions.mirrored(80).boxes, turned.boxes)
     np.testing.assert_array_equal(regions.mirrored(80).masks, turned.masks)
-    assert boxes_of_masks(np.zeros((1, 5, 6), bool)).tolist() == [[0, 0, 0, 0]]
+    assert boxes_of(np.zeros((1, 5, 6), bool)).tolist() == [[0, 0, 0, 0]]
     boxes = sliding_boxes(64, 80)
     assert boxes.min() >= 0 and (boxes.max(axis=0) <= [80, 64, 80, 64]).all() and (boxes[:, 2:] > boxes[:, :2]).all()
     assert len(boxes) == 5 * 4 * 15

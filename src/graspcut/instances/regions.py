@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.instances.mask_voting import box_offsets, classification_labels
+from graspcut.instances.targets import boxes_of
 
 CELLS = 14
 
@@ -80,16 +81,6 @@ class LabelledRegions:
     offsets: NDArray[np.float64]
 
 
-def boxes_of_masks(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Tight boxes (N, 4) of masks (N, H, W); 0 for an empty mask."""
-    boxes = np.zeros((len(masks), 4))
-    for axis, filled in ((0, np.asarray(masks.any(axis=1))), (1, np.asarray(masks.any(axis=2)))):
-        some = np.asarray(filled.any(axis=1))
-        boxes[some, axis] = filled[some].argmax(axis=1)
-        boxes[some, axis + 2] = filled.shape[1] - filled[some][:, ::-1].argmax(axis=1)
-    return boxes
-
-
 def masks_in_boxes(masks: NDArray[np.bool_], boxes: NDArray[np.float64]) -> NDArray[np.float32]:
     """The part of each of 14 x 14 cells of a box that a mask covers.
 
@@ -130,7 +121,7 @@ def masks_in_boxes(masks: NDArray[np.bool_], boxes: NDArray[np.float64]) -> NDAr
 
 def regions_of_masks(masks: NDArray[np.bool_]) -> Regions:
     """The regions of proposals (N, H, W)."""
-    boxes = boxes_of_masks(masks)
+    boxes = boxes_of(masks)
     return Regions(boxes, masks_in_boxes(masks, boxes))
 
 

@@ -49,10 +49,10 @@ def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         (N, 4) float64 x0, y0, x1, y1; all 0 for an empty mask.
     """
     boxes = np.zeros((len(masks), 4))
-    for number, mask in enumerate(masks):
-        columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-        if len(rows):
-            boxes[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    for axis, filled in ((0, np.asarray(masks.any(axis=1))), (1, np.asarray(masks.any(axis=2)))):
+        some = np.asarray(filled.any(axis=1))
+        boxes[some, axis] = filled[some].argmax(axis=1)
+        boxes[some, axis + 2] = filled.shape[1] - filled[some][:, ::-1].argmax(axis=1)
     return boxes
 
 

@@ -11,7 +11,6 @@ cover it without gaps, whatever the ratio of the two resolutions.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,13 +20,10 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.errors import FrameError
 from graspcut.frames.frame import Frame
 
-if TYPE_CHECKING:
-    from graspcut.frames.alignment_kernels import own_step_kernel, project_kernel, splat_kernel
-else:
-    try:
-        from graspcut.frames.alignment_kernels import own_step_kernel, project_kernel, splat_kernel
-    except ModuleNotFoundError:  # numba, the extra `synth`
-        from graspcut.frames.alignment_arrays import own_step_kernel, project_kernel, splat_kernel
+try:
+    from graspcut.frames import alignment_kernels as loops
+except ModuleNotFoundError:  # numba, the extra `synth`
+    from graspcut.frames import alignment_arrays as loops  # type: ignore[no-redef]
 
 # How far a surface may lie behind the nearest one in its cell of the z-buffer and still count as seen: less than a
 # finger's thickness, more than the sensor's noise.
@@ -85,7 +81,7 @@ def align_colour_to_depth(
         inside = _inside(pixels, frame.colour_camera)
         colour.reshape(-1, 3)[own] = _sampled(frame.colour, pixels, inside)
         step = np.empty(own.size, dtype=np.float32)
-        own_step_kernel(frame.depth_mm, own, step)
+        loops.own_step_kernel(frame.depth_mm, own, step)
         tolerance = np.float32(tolerance_mm) + np.minimum(step, np.float32(2 * tolerance_mm))
         visible.reshape(-1)[own] = _in_front(z_mm, pixels, inside, frame.camera, frame.colour_camera, tolerance)
     return AlignedColour(colour, visible)
@@ -102,7 +98,7 @@ def _projected(
     pixels, z_mm = np.empty((own.size, 2)), np.empty(own.size)
     lens = np.array([colour_camera.fx, colour_camera.fy, colour_camera.cx, colour_camera.cy])
     translation = np.array(colour_camera.translation_mm, dtype=np.float64)
-    project_kernel(own, depth, rays, colour_camera.rotation_matrix, translation, lens, pixels, z_mm)
+    loops.project_kernel(own, depth, rays, colour_camera.rotation_matrix, translation, lens, pixels, z_mm)
     return pixels, z_mm
 
 
@@ -158,7 +154,7 @@ def _in_front(
     reach_x = 0.5 * max(1.0, colour_camera.fx * scale / depth_camera.fx) + 0.02
     reach_y = 0.5 * max(1.0, colour_camera.fy * scale / depth_camera.fy) + 0.02
     buffer = np.full((height, width), np.inf, dtype=np.float32)
-    splat_kernel(columns, rows, depths, reach_x, reach_y, buffer)
+    loops.splat_kernel(columns, rows, depths, reach_x, reach_y, buffer)
 
     own_column = np.clip(np.rint(columns), 0, width - 1).astype(np.intp)
     own_row = np.clip(np.rint(rows), 0, height - 1).astype(np.intp)

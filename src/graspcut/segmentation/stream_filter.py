@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,34 +22,10 @@ from graspcut.frames.flow import backward_flow, flow_picture, nearest_depth_mm
 from graspcut.labels import BACKGROUND
 from graspcut.segmentation.result import Segmentation
 
-if TYPE_CHECKING:
-    from graspcut.segmentation.stream_kernels import (
-        add_up,
-        bounds_of_possible,
-        carry,
-        factors_of,
-        log_probabilities,
-        multiply,
-    )
-else:
-    try:
-        from graspcut.segmentation.stream_kernels import (
-            add_up,
-            bounds_of_possible,
-            carry,
-            factors_of,
-            log_probabilities,
-            multiply,
-        )
-    except ModuleNotFoundError:  # numba, the extra `synth`
-        from graspcut.segmentation.stream_arrays import (
-            add_up,
-            bounds_of_possible,
-            carry,
-            factors_of,
-            log_probabilities,
-            multiply,
-        )
+try:
+    from graspcut.segmentation import stream_kernels as loops
+except ModuleNotFoundError:  # numba, the extra `synth`
+    from graspcut.segmentation import stream_arrays as loops  # type: ignore[no-redef]
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3
@@ -224,7 +200,7 @@ def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: 
     depth = np.ascontiguousarray(result.depth_mm[::step, ::step])
     known = np.zeros((0, 0, 3), np.float32) if before is None else before.log_posterior
     bounds = np.zeros(4, np.int64)
-    bounds_of_possible(result.probabilities, step, _CERTAIN, known, _LOG_HALF, bounds)
+    loops.bounds_of_possible(result.probabilities, step, _CERTAIN, known, _LOG_HALF, bounds)
     top, bottom, left, right = (int(bound) for bound in bounds)
     if bottom < top:
         return Evidence(depth, np.zeros((0, 0, 3), np.float32), None, step, timestamp_s)
@@ -236,7 +212,7 @@ def evidence_of(result: Segmentation, timestamp_s: float | None = None, before: 
     place = step, box[0].start, box[1].start
     in_two_threads(
         len(log_inside),
-        log_probabilities,
+        loops.log_probabilities,
         *(result.probabilities, *place, _BEYOND_DOUBT, _PROBABILITY_FLOOR, log_inside),
     )
     return Evidence(depth, log_inside, box, step, timestamp_s)
@@ -262,7 +238,7 @@ def carried_over(neighbour: StreamState | None, evidence: Evidence, config: Stre
     )
     carried, frames = np.empty((*depth.shape, 3), np.float32), np.empty(depth.shape, np.float32)
     counts = in_two_threads(
-        len(carried), carry, evidence.depth_mm, neighbour.evidence.depth_mm, neighbour.log_posterior,
+        len(carried), loops.carry, evidence.depth_mm, neighbour.evidence.depth_mm, neighbour.log_posterior,
         neighbour.agreed_frames, evidence.log_probabilities, flow, _FLOW_STEP, box[0].start, box[1].start,
         config.tolerance_mm, np.log(_CERTAIN), config.trusts, carried, frames,
     )  # fmt: skip
@@ -298,7 +274,7 @@ def next_state(before: StreamState | None, evidence: Evidence, carried: Carried,
             np.maximum(evidence.log_probabilities, np.float32(_LOWEST_LOG_POSTERIOR), out=posterior[box])
         else:
             sums = evidence.log_probabilities, carried.log_evidence, _LOWEST_LOG_POSTERIOR, posterior[box]
-            in_two_threads(len(carried.log_evidence), add_up, *sums)
+            in_two_threads(len(carried.log_evidence), loops.add_up, *sums)
         frames[box] = carried.agreed_frames
     unmoved = np.zeros((0, 0), np.float32)
     if config.still_after_s is not None:
@@ -332,10 +308,10 @@ def with_evidence(
     if not in_place:
         probabilities, labels = probabilities.copy(), labels.copy()
     factors, says = np.empty_like(extra), np.empty(extra.shape[:2], np.bool_)
-    in_two_threads(len(extra), factors_of, extra, factors, says)
+    in_two_threads(len(extra), loops.factors_of, extra, factors, says)
     in_two_threads(
-        len(extra), multiply, probabilities, labels, own.depth_mm, factors, says, evidence.step, evidence.box[0].start,
-        evidence.box[1].start, _PROBABILITY_FLOOR, _CERTAIN, sensitivity, _EDGE_MM,
+        len(extra), loops.multiply, probabilities, labels, own.depth_mm, factors, says, evidence.step,
+        evidence.box[0].start, evidence.box[1].start, _PROBABILITY_FLOOR, _CERTAIN, sensitivity, _EDGE_MM,
     )  # fmt: skip
     return replace(own, probabilities=probabilities, labels=labels)
 

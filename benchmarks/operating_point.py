@@ -6,12 +6,17 @@ The model's batch-norm statistics are kept ("as trained") or taken anew over who
 renderer, and the probability of background is multiplied by several factors, 1 / `Segmenter.sensitivity`. Scored on
 frames with objects of unseen kinds: mean IOU where there is a hand or an object, and the percentage of pixels called
 hand or object in frames without one. No real frame is looked at, so that a point may be chosen here.
+
+    python benchmarks/operating_point.py runs/shipped/1-new-places/average-0.6 --background 2 --write runs/calibrated
+
+writes the model with the chosen factor built in: the shipped weights were made so.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +28,10 @@ from torch import Tensor, nn
 
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.json_files import write_json_atomically
+from graspcut.labels import BACKGROUND
 from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.nn.working_scale import WorkingScale
+from graspcut.runtime.model_folder import find_model_folder, load_model_folder, save_model_folder
 from graspcut.segmentation.data import WorkingTarget
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
@@ -43,6 +50,14 @@ STATISTICS: dict[str, tuple[ProfileName, ...]] = {
 }
 _STATISTICS_SEED, _TEST_SEED = 31_001, 31_011
 _BATCH = 8
+
+
+def with_background(network: nn.Module, factor: float) -> nn.Module:
+    """Multiplies the odds of background of a compact network, in place, by the bias of its last layer."""
+    bias = network.get_parameter("decoder.classify.bias")
+    with torch.no_grad():
+        bias[BACKGROUND] += math.log(factor)
+    return network
 
 
 def whole_frame_batches(profiles: Sequence[ProfileName], frames: int) -> Iterator[tuple[Tensor, ...]]:
@@ -119,8 +134,15 @@ def main() -> None:
     parser.add_argument("--statistics-frames", type=int, default=640)
     parser.add_argument("--test-frames", type=int, default=300, help="of each version of the renderer")
     parser.add_argument("--save", type=Path, help="JSON of the scores")
+    parser.add_argument("--background", type=float, default=1.0, help="factor for --write")
+    parser.add_argument("--write", type=Path, help="only write the model with this factor built in, to this folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.write is not None:
+        config, _ = load_model_folder(find_model_folder(options.model))
+        network = with_background(Segmenter.load_network(options.model), options.background)
+        save_model_folder(options.write, config, network.state_dict(), f"# Background times {options.background:g}\n")
+        return
     shipped = Segmenter.load_network(options.model)
     networks = {}
     for name, profiles in STATISTICS.items():

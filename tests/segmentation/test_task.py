@@ -39,7 +39,7 @@ def test_paper_schedule_reproduces_the_published_arithmetic() -> None:
     assert config.class_weights == (1.0, 5.0, 5.0)
 
 
-def test_the_default_recipe_is_that_of_the_shipped_weights() -> None:
+def test_the_default_recipe_is_that_of_the_shipped_weights_but_for_the_rate_of_their_last_phase() -> None:
     shipped = load_model_config("dense-attention-small")["training"]
     # Their last phase goes on from others: at a lower rate, and without the contour loss.
     config = TaskConfig.quick(shipped["steps"], learning_rate=1e-3, contour_part=0.0)

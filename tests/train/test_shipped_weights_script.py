@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.operating_point import with_background
 from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, views_of
 
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
@@ -85,3 +86,17 @@ def test_averages_lie_between_two_networks(tmp_path: Path) -> None:
         for name, value in new.state_dict().items():
             expected = (1 - share) * old.state_dict()[name] + share * value if value.is_floating_point() else value
             assert torch.allclose(found[name], expected, atol=1e-6), name
+
+
+def test_the_odds_of_background_are_multiplied(tmp_path: Path) -> None:
+    network = stored(tmp_path / "old", NETWORK)
+    depth, focal = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64), torch.tensor([240.0])
+
+    def odds() -> torch.Tensor:
+        with torch.no_grad():
+            found = torch.softmax(network(depth, focal), dim=1)
+        return found[:, :1] / found[:, 1:]
+
+    before = odds()
+    with_background(network, 2.0)
+    assert torch.allclose(odds(), 2 * before, rtol=1e-3)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera
+from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.pose.result import HandPoses
 from graspcut.scene.instances import Side
 
@@ -56,7 +56,7 @@ class HandSides:
         """
         if camera is None:
             height, width = depth_mm.shape
-            camera = Camera.from_focal_length(width, height, 0.745 * width)
+            camera = Camera.from_focal_length(width, height, focal_length_px(None, width))
         seen_mm = depth_mm[mask & (depth_mm > 0)].astype(np.float64)
         if float(np.square(seen_mm).sum()) / (camera.fx * camera.fy) < self.least_area_mm2:
             return None

@@ -1,7 +1,7 @@
 """What each step of the renderer and of the recipe brings alone: one start, one budget, two seeds.
 
-    python benchmarks/recipe_steps.py train --out /tmp/recipe-steps --start src/graspcut/weights/dense-attention-small
-    python benchmarks/recipe_steps.py real --out /tmp/recipe-steps --save docs/results/recipe-steps.json
+    python -m benchmarks.recipe_steps train --out /tmp/recipe-steps --start src/graspcut/weights/dense-attention-small
+    python -m benchmarks.recipe_steps real --out /tmp/recipe-steps --save docs/results/recipe-steps.json
 
 Every variant is trained on from the same weights, for equally many batches, and differs from another one in one thing:
 `AGAINST` says from which. Its batch-norm statistics are then taken anew over whole frames of its own renderer, but in

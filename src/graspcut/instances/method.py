@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.frames.dataset import open_dataset
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.instances.predictor import InstanceProposer, inputs_of
-from graspcut.runtime.method import Method, Quantization, Samples
+from graspcut.runtime.method import Method, Quantization
 from graspcut.runtime.predictor import Inputs
 
 if TYPE_CHECKING:
@@ -66,11 +64,6 @@ def average_recall(proposer: Any, frames: Iterable[LabelledFrame], done: Callabl
     return 100 * report.average_recall[100]
 
 
-def open_samples(folder: Path, depth_unit_mm: float | None, focal_px: float | None) -> Samples:
-    """The labelled frames of a dataset folder."""
-    return open_dataset(folder, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
-
-
 def timed_call(proposer: InstanceProposer, width: int, height: int) -> Callable[[], object]:
     """One frame, from an array in millimetres to masks: a slope with three balls before it.
 
@@ -88,7 +81,6 @@ METHOD = Method(
     predictor=InstanceProposer,
     quantization=Quantization(
         modules=int8_modules,
-        open_samples=open_samples,
         default_samples=_Composed,
         inputs=calibration_inputs,
         score=average_recall,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from graspcut.frames.dataset import open_dataset
 from graspcut.runtime.folder_run import FolderReport, ProgressCallback
 from graspcut.runtime.predictor import Inputs, Predictor
 
@@ -28,6 +29,11 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Any: ...
 
 
+def labelled_frames(folder: Path, depth_unit_mm: float | None, focal_px: float | None) -> Samples:
+    """The labelled frames of a dataset folder, samples of most methods."""
+    return open_dataset(folder, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
+
+
 @dataclass(frozen=True)
 class Quantization:
     """How a method's graphs come to int8, and how it is found out what that costs.
@@ -37,19 +43,19 @@ class Quantization:
     Attributes:
         modules: of the graph of `Predictor.graph`, the parts whose convolutions may run in int8. What works in
             millimetres must not.
-        open_samples: (dataset folder, millimetres per step or None, focal length in pixels or None) -> samples.
         default_samples: samples to take where none are given, such as rendered ones; a quarter calibrates.
         inputs: the graph's inputs of one sample.
         score: percent of a predictor on samples; more is better. Called with a callback for each sample done.
         score_name: what it is called.
+        open_samples: (dataset folder, millimetres per step or None, focal length in pixels or None) -> samples.
     """
 
     modules: Callable[[nn.Module], Iterable[nn.Module]]
-    open_samples: Callable[[Path, float | None, float | None], Samples]
     default_samples: Callable[[], Samples]
     inputs: Callable[[Any], Inputs]
     score: Callable[[Predictor, Iterable[Any], Callable[[], None]], float]
     score_name: str
+    open_samples: Callable[[Path, float | None, float | None], Samples] = labelled_frames
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.frames.dataset import open_dataset
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.runtime.export import CALIBRATION_SAMPLES, TEST_SAMPLES
 from graspcut.runtime.folder_run import FolderReport, ProgressCallback
-from graspcut.runtime.method import Method, Quantization, Samples
+from graspcut.runtime.method import Method, Quantization
 from graspcut.runtime.predictor import Inputs
 from graspcut.segmentation.batch import segment_folder
 from graspcut.segmentation.demo import run_demo
@@ -63,11 +62,6 @@ def mean_iou(segmenter: Any, frames: Iterable[LabelledFrame], done: Callable[[],
     return 100 * counts.scores().mean_iou
 
 
-def open_samples(folder: Path, depth_unit_mm: float | None, focal_px: float | None) -> Samples:
-    """The labelled frames of a dataset folder."""
-    return open_dataset(folder, depth_unit_mm=depth_unit_mm, focal_px=focal_px)
-
-
 def timed_call(segmenter: Segmenter, width: int, height: int) -> Callable[[], object]:
     """One frame, from an array in millimetres to a `Segmentation`: a slope with a ball before it.
 
@@ -105,7 +99,6 @@ METHOD = Method(
     predictor=Segmenter,
     quantization=Quantization(
         modules=int8_modules,
-        open_samples=open_samples,
         default_samples=_Rendered,
         inputs=calibration_inputs,
         score=mean_iou,

@@ -73,3 +73,14 @@ def test_the_flow_does_not_depend_on_the_pictures_before() -> None:
     small, small_before = large[:48, :64].copy(), before[:48, :64].copy()
     backward_flow(small, small_before)  # OpenCV chooses another scale for it, and would keep that
     assert np.array_equal(backward_flow(large, before), first)
+
+
+def test_a_low_wide_picture_has_its_flow() -> None:
+    before = relief()[44:75, 20:140]  # 31 rows: OpenCV's own choice of scales would read outside of it
+    depth = np.roll(before, 3, axis=1)
+    for turned in (False, True):
+        one, other = (np.ascontiguousarray(picture.T) if turned else picture for picture in (depth, before))
+        flow = flow_between(one, other)
+        assert flow.shape == (*one.shape, 2)
+        inside = (one < 800) & (one > 0)
+        assert np.abs(np.median(flow[inside], axis=0) - ((0, -3) if turned else (-3, 0))).max() < 0.5

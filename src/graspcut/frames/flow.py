@@ -21,6 +21,8 @@ _NEAREST_BRIGHTNESS, _FARTHEST_BRIGHTNESS = 255.0, 40.0
 _NEAREST_SHARE = 0.02
 _FINEST_SCALE = 2  # of OpenCV's preset "fast"
 _SMALLEST_SIDE_PX = 16  # dense inverse search needs a few of its 8-pixel patches
+# Below this OpenCV 5.0 looks at the width alone to choose its coarsest scale, and reads outside of a low, wide picture.
+_SAFE_SIDE_PX = 32
 
 _engines = threading.local()
 
@@ -75,8 +77,13 @@ def backward_flow(picture: NDArray[np.uint8], previous: NDArray[np.uint8]) -> ND
         engine = _engines.fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # A picture too small for the preset's finest scale makes OpenCV choose another, and keep it for all that follow.
     engine.setFinestScale(_FINEST_SCALE)
+    if min(height, width) < _SAFE_SIDE_PX:
+        below, right = max(0, _SAFE_SIDE_PX - height), max(0, _SAFE_SIDE_PX - width)
+        picture, previous = (
+            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) for image in (picture, previous)
+        )
     found = engine.calc(picture, previous, None)  # type: ignore[call-overload]
-    return np.asarray(found, dtype=np.float32)
+    return np.asarray(found[:height, :width], dtype=np.float32)
 
 
 def sample_along(maps: NDArray[np.float32], flow: NDArray[np.float32], *, nearest: bool = False) -> NDArray[np.float32]:

@@ -16,15 +16,11 @@ Deviations, with the reason:
     - Values stay float; the published program cut them to 8 bits after every scale.
 
 C takes the foreground's colours as they are. In a photograph a half-transparent pixel also holds background, which
-stays
-in X: `graspcut.matting.classical.separate_foreground` takes it out.
+stays in X: `graspcut.matting.classical.separate_foreground` takes it out.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,21 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.cores import usable_cores
+from graspcut.matting.foreground_multigrid import Rows, coupled_grids, solve
 
 Borders = Literal["exact", "reflect"]
 
 SCALES = 6
 SWEEPS = 20
-DEFAULT_TOLERANCE = 0.7 / 255.0
-_LARGEST_CYCLES = 60
-_COARSEST_SIDE_PX = 16
-# Grids that are visited twice from the grid above: corrections as wide as the image need more work than one visit.
-_DOUBLED_GRIDS = 1
-_SWEEPS_BEFORE_AND_AFTER = 2
-_ROWS_WORTH_A_THREAD = 96
-# Far from everything visible colours are so smooth that the coarser grids alone give them.
-_BAND_PX = 7
-_BANDED_GRIDS = 2
+DEFAULT_TOLERANCE = 0.3 / 255.0
 
 
 @dataclass(frozen=True)
@@ -56,95 +44,14 @@ class ForegroundSolution:
 
     Attributes:
         colours: (H, W, 3) float32.
-        correction: largest change that the last multigrid cycle's coarser grids made where alpha > 0: about the error
-            before that cycle. The error left is about a third of it.
+        error: about how far from the minimiser the colours are where alpha > 0: the largest change that coarser grids
+            asked for in the last multigrid cycle, times how much smaller it was than in the one before.
         cycles: multigrid cycles done.
     """
 
     colours: NDArray[np.float32]
-    correction: float
+    error: float
     cycles: int
-
-
-@dataclass
-class _Grid:
-    """The equations on one grid, and room for a solution."""
-
-    weight: NDArray[np.float32]
-    across: NDArray[np.float32]
-    down: NDArray[np.float32]
-    rhs: NDArray[np.float32]
-    colours: NDArray[np.float32]
-    offsets: NDArray[np.int32]
-    runs: NDArray[np.int32]
-    inverse: NDArray[np.float64] | None = None
-
-    @classmethod
-    def empty(cls, height: int, width: int) -> _Grid:
-        weight, across, down = (np.empty((height, width), np.float32) for _ in range(3))
-        rhs, colours = np.empty((height, width, 3), np.float32), np.zeros((height, width, 3), np.float32)
-        runs = np.empty((0, 2), np.int32)
-        return cls(weight, across, down, rhs, colours, np.zeros(height + 1, np.int32), runs)
-
-    def find_active(self, rows: _Rows, *, everywhere: bool) -> None:
-        """Finds the pixels to relax: those near what is visible, or all that depend on a neighbour."""
-        from graspcut.matting import foreground_kernels as kernels
-
-        near: NDArray[Any] = np.ones(self.weight.shape, np.uint8)
-        if not everywhere:
-            near = cv2.dilate((self.weight > 0.0).view(np.uint8), np.ones((_BAND_PX,) * 2, np.uint8))
-        height = self.weight.shape[0]
-        active = np.empty_like(near)
-        rows(kernels.mark_coupled, self.weight, self.across, self.down, near, active, rows=height)
-        counts = np.empty(height, np.int32)
-        kernels.count_runs(active, counts)
-        np.cumsum(counts, out=self.offsets[1:])
-        self.runs = np.empty((int(self.offsets[-1]), 2), np.int32)
-        kernels.find_runs(active, self.offsets, self.runs)
-
-    def invert(self, mirror: int) -> None:
-        """Inverts the matrix of a small grid."""
-        height, width = self.weight.shape
-        number = np.arange(height * width).reshape(height, width)
-        couplings = np.zeros((height * width,) * 2)
-        couplings[number[:, :-1], number[:, 1:]] = couplings[number[:, 1:], number[:, :-1]] = self.across[:, :-1]
-        couplings[number[:-1], number[1:]] = couplings[number[1:], number[:-1]] = self.down[:-1]
-        if mirror and width > 1:
-            couplings[number[:, 0], number[:, 1]] *= 2.0
-            couplings[number[:, -1], number[:, -2]] *= 2.0
-        if mirror and height > 1:
-            couplings[number[0], number[1]] *= 2.0
-            couplings[number[-1], number[-2]] *= 2.0
-        matrix = np.diag(self.weight.ravel().astype(np.float64) + couplings.sum(axis=1)) - couplings
-        self.inverse = np.linalg.inv(matrix)
-
-    def solve(self) -> None:
-        """Solves the equations of a small grid."""
-        assert self.inverse is not None
-        self.colours[:] = (self.inverse @ self.rhs.reshape(-1, 3)).reshape(self.rhs.shape)
-
-
-class _Rows:
-    """Calls a loop for all rows, shared among threads where there are enough of them."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
-
-    def __call__(self, function: Callable[..., None], *arguments: Any, rows: int) -> None:
-        parts = min(self.threads, rows // _ROWS_WORTH_A_THREAD)
-        if self.pool is None or parts < 2:
-            function(*arguments, 0, rows)
-            return
-        cuts = [rows * part // parts for part in range(parts + 1)]
-        others = [self.pool.submit(function, *arguments, cuts[n], cuts[n + 1]) for n in range(1, parts)]
-        function(*arguments, 0, cuts[1])
-        for other in others:
-            other.result()
-
-    def close(self) -> None:
-        if self.pool is not None:
-            self.pool.shutdown()
 
 
 def estimate_foreground(
@@ -163,8 +70,7 @@ def estimate_foreground(
         alpha: (H, W) float in 0..1, the opacity; whole numbers are taken as 0..255.
         kappa: weight of smoothness.
         borders: "exact" or "reflect", see above.
-        tolerance: stop when the coarser grids of a multigrid cycle change no colour where alpha > 0 by more than this;
-            the error left is about a third of it.
+        tolerance: stop when the error left where alpha > 0 is expected to be at most this.
         threads: processor threads; at most two, and what this process may use, if None.
 
     Returns:
@@ -186,25 +92,23 @@ def solve_foreground(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
 ) -> ForegroundSolution:
-    """`estimate_foreground` with the size of the last correction and the number of cycles."""
+    """`estimate_foreground` with the error to be expected and the number of cycles."""
     from graspcut.matting import foreground_kernels as kernels
 
     colours, opacity = check_image_and_alpha(image, alpha)
     _check_options(kappa, borders)
     if not opacity.any():
         return ForegroundSolution(colours.copy(), 0.0, 0)
-    rows = _Rows(threads if threads is not None else min(2, usable_cores()))
+    rows = Rows(threads if threads is not None else min(2, usable_cores()))
     mirror = int(borders == "reflect")
     try:
-        grids = _grids(opacity, kappa, mirror, rows)
+        grids = coupled_grids(opacity, kappa, mirror, rows)
         rows(kernels.weigh, grids[0].weight, colours, grids[0].rhs, rows=opacity.shape[0])
-        for fine, coarse in itertools.pairwise(grids):
-            rows(kernels.sum_blocks, fine.rhs, coarse.rhs, rows=coarse.weight.shape[0])
-        correction, cycles = _solve(grids, tolerance, mirror, rows)
+        error, cycles = solve(grids, tolerance, mirror, rows)
         rows(kernels.copy_uncoupled, colours, grids[0].across, grids[0].down, grids[0].colours, rows=opacity.shape[0])
     finally:
         rows.close()
-    return ForegroundSolution(grids[0].colours, float(correction), cycles)
+    return ForegroundSolution(grids[0].colours, float(error), cycles)
 
 
 def simple_refine(
@@ -350,81 +254,3 @@ def _check_options(kappa: float, borders: str) -> None:
         raise ValueError(f"kappa is {kappa}; expected a positive number (the paper takes 1)")
     if borders not in ("exact", "reflect"):
         raise ValueError(f"unknown borders {borders!r}, expected 'exact' or 'reflect'")
-
-
-def _grids(alpha: NDArray[np.float32], kappa: float, mirror: int, rows: _Rows) -> list[_Grid]:
-    from graspcut.matting import foreground_kernels as kernels
-
-    grids = [_Grid.empty(*alpha.shape)]
-    fine = grids[0]
-    rows(kernels.couple, alpha, float(kappa), fine.weight, fine.across, fine.down, rows=alpha.shape[0])
-    while max(fine.weight.shape) > _COARSEST_SIDE_PX:
-        height, width = fine.weight.shape
-        coarse = _Grid.empty((height + 1) // 2, (width + 1) // 2)
-        rows(
-            kernels.coarsen,
-            *(fine.weight, fine.across, fine.down, coarse.weight, coarse.across, coarse.down),
-            rows=coarse.weight.shape[0],
-        )
-        grids.append(coarse)
-        fine = coarse
-    for level, grid in enumerate(grids[:-1]):
-        grid.find_active(rows, everywhere=level >= _BANDED_GRIDS)
-    grids[-1].invert(mirror)
-    return grids
-
-
-def _relax(grid: _Grid, sweeps: int, mirror: int, rows: _Rows, *, first: int = 0) -> None:
-    """Red-black Gauss-Seidel sweeps, starting with the pixels of colour `first`."""
-    from graspcut.matting.foreground_kernels import relax
-
-    arguments = (grid.colours, grid.rhs, grid.weight, grid.across, grid.down, grid.offsets, grid.runs)
-    for _ in range(sweeps):
-        rows(relax, *arguments, first, mirror, rows=grid.weight.shape[0])
-        rows(relax, *arguments, 1 - first, mirror, rows=grid.weight.shape[0])
-
-
-def _solve(grids: list[_Grid], tolerance: float, mirror: int, rows: _Rows) -> tuple[float, int]:
-    """Full multigrid: every grid's solution starts the next finer one; then cycles until the correction is small."""
-    from graspcut.matting import foreground_kernels as kernels
-
-    grids[-1].solve()
-    if len(grids) == 1:
-        return 0.0, 0
-    correction, cycles = np.inf, 0
-    for level in range(len(grids) - 2, -1, -1):
-        fine, coarse = grids[level], grids[level + 1]
-        rows(kernels.interpolate, coarse.colours, fine.colours, 0, rows=fine.weight.shape[0])
-        # Cycles of this level overwrite the right sides of the coarser ones, which are not needed any more.
-        correction, cycles = _cycle(grids, level, mirror, rows), 1
-    while correction > tolerance and cycles < _LARGEST_CYCLES:
-        correction = _cycle(grids, 0, mirror, rows)
-        cycles += 1
-    return correction, cycles
-
-
-def _cycle(grids: list[_Grid], level: int, mirror: int, rows: _Rows) -> float:
-    """One W-cycle for `level`'s equations; the largest correction where alpha > 0."""
-    from graspcut.matting import foreground_kernels as kernels
-
-    grid = grids[level]
-    if grid.inverse is not None:
-        grid.solve()
-        return 0.0
-    below = grids[level + 1]
-    _relax(grid, _SWEEPS_BEFORE_AND_AFTER, mirror, rows)
-    rows(
-        kernels.residual_sums,
-        *(grid.colours, grid.rhs, grid.weight, grid.across, grid.down, mirror, below.rhs),
-        rows=below.weight.shape[0],
-    )
-    below.colours.fill(0.0)
-    for _ in range(2 if 0 < level <= _DOUBLED_GRIDS else 1):
-        _cycle(grids, level + 1, mirror, rows)
-    # What the grid below adds is as large as the error that it found; at the finest grid that is the test.
-    correction = np.zeros(1, np.float32)
-    if level == 0:
-        kernels.largest_value(below.colours, below.weight, correction)
-    rows(kernels.interpolate, below.colours, grid.colours, 1, rows=grid.weight.shape[0])
-    _relax(grid, _SWEEPS_BEFORE_AND_AFTER, mirror, rows, first=1)
-    return float(correction[0])

@@ -283,42 +283,39 @@ def residual_sums(
 
 
 @loop
-def interpolate(coarse: np.ndarray, fine: np.ndarray, add: int, start: int, stop: int) -> None:
-    """Bilinear values of a grid of 2x2 blocks at the pixels, written to `fine` or added to it."""
-    height, width = coarse.shape[0], coarse.shape[1]
-    keep = np.float32(1.0) if add else np.float32(0.0)
-    both = np.float32(0.5625)
-    one = np.float32(0.1875)
-    none = np.float32(0.0625)
+def interpolate(coarse: np.ndarray, fine: np.ndarray, factor: np.float32, start: int, stop: int) -> None:
+    """Bilinear values of a grid of 2x2 blocks at the pixels, added to `fine` times the factor; factor 0 writes them."""
+    height, width, wide = coarse.shape[0], coarse.shape[1], fine.shape[1]
+    keep = np.float32(1.0) if factor != np.float32(0.0) else np.float32(0.0)
+    scale = factor if factor != np.float32(0.0) else np.float32(1.0)
+    # Of the two rows of blocks, of which the nearer counts three times as much, and so of the two columns.
+    near = scale * np.float32(0.5625)
+    far = scale * np.float32(0.1875)
+    third = np.float32(1.0) / np.float32(3.0)
     for y in range(start, stop):
+        row = np.uint64(y)
         v = np.uint64(y // 2)
         w = np.uint64(min(max(y // 2 + (2 * (y % 2) - 1), 0), height - 1))
-        row = np.uint64(y)
-        for x in range(fine.shape[1]):
-            here = np.uint64(x)
-            u = np.uint64(x // 2)
-            t = np.uint64(min(max(x // 2 + (2 * (x % 2) - 1), 0), width - 1))
-            value0 = (
-                keep * fine[row, here, 0]
-                + both * coarse[v, u, 0]
-                + one * (coarse[v, t, 0] + coarse[w, u, 0])
-                + none * coarse[w, t, 0]
-            )
-            value1 = (
-                keep * fine[row, here, 1]
-                + both * coarse[v, u, 1]
-                + one * (coarse[v, t, 1] + coarse[w, u, 1])
-                + none * coarse[w, t, 1]
-            )
-            value2 = (
-                keep * fine[row, here, 2]
-                + both * coarse[v, u, 2]
-                + one * (coarse[v, t, 2] + coarse[w, u, 2])
-                + none * coarse[w, t, 2]
-            )
-            fine[row, here, 0] = value0
-            fine[row, here, 1] = value1
-            fine[row, here, 2] = value2
+        here0 = near * coarse[v, 0, 0] + far * coarse[w, 0, 0]
+        here1 = near * coarse[v, 0, 1] + far * coarse[w, 0, 1]
+        here2 = near * coarse[v, 0, 2] + far * coarse[w, 0, 2]
+        before0, before1, before2 = here0, here1, here2
+        for block in range(width):
+            u = np.uint64(min(block + 1, width - 1))
+            after0 = near * coarse[v, u, 0] + far * coarse[w, u, 0]
+            after1 = near * coarse[v, u, 1] + far * coarse[w, u, 1]
+            after2 = near * coarse[v, u, 2] + far * coarse[w, u, 2]
+            x = np.uint64(2 * block)
+            fine[row, x, 0] = keep * fine[row, x, 0] + (here0 + third * before0)
+            fine[row, x, 1] = keep * fine[row, x, 1] + (here1 + third * before1)
+            fine[row, x, 2] = keep * fine[row, x, 2] + (here2 + third * before2)
+            if 2 * block + 1 < wide:
+                x = np.uint64(2 * block + 1)
+                fine[row, x, 0] = keep * fine[row, x, 0] + (here0 + third * after0)
+                fine[row, x, 1] = keep * fine[row, x, 1] + (here1 + third * after1)
+                fine[row, x, 2] = keep * fine[row, x, 2] + (here2 + third * after2)
+            before0, before1, before2 = here0, here1, here2
+            here0, here1, here2 = after0, after1, after2
 
 
 @loop

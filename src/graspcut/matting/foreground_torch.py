@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from graspcut.matting.foreground import DEFAULT_TOLERANCE, check_image_and_alpha
+from graspcut.matting.foreground import check_image_and_alpha
 
 _COARSEST_SIDE_PX = 8
 _SWEEPS = 2
 _LARGEST_CYCLES = 60
+# Cycles here leave about a third of the correction.
+_TOLERANCE = 0.7 / 255.0
 
 
 @dataclass
@@ -86,7 +88,7 @@ def estimate_foreground_torch(
     alpha: NDArray[Any],
     *,
     kappa: float = 1.0,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float = _TOLERANCE,
     device: str | torch.device = "cuda",
 ) -> NDArray[np.float32]:
     """`graspcut.matting.foreground.estimate_foreground` with exact borders, on a device of PyTorch.
@@ -95,7 +97,7 @@ def estimate_foreground_torch(
         image: (H, W, 3) float in 0..1, or whole numbers of the full range of their type.
         alpha: (H, W), likewise.
         kappa: weight of smoothness.
-        tolerance: see `estimate_foreground`.
+        tolerance: stop when a cycle's coarser grids change no colour where alpha > 0 by more than this.
         device: where it is computed.
 
     Returns:

@@ -1,82 +1,36 @@
 """Trains the matting network that begins with closed-form's matte: drawn foregrounds only, no photograph.
 
     python -m graspcut.cli synth matting --count 1000 --size 320x320 --seed 1 --out runs/matting/foregrounds
-    nice -n 19 python benchmarks/train_matting.py squares --out runs/matting
-    nice -n 19 python benchmarks/train_matting.py train   --out runs/matting --steps 12000
+    python -m benchmarks.matting_squares --foregrounds runs/matting/foregrounds --out runs/matting/squares
+    python -m benchmarks.train_matting --squares runs/matting/squares --out runs/matting/run --steps 12000
 
-`squares` composes training squares by the paper's whole augmentation, works out closed-form's matte for each, which
-takes longer than a step of training, and keeps them in memory-mapped files. `train` goes through them again and again,
-each time turned and mirrored in one of eight ways. Both go on where they were stopped; `train` takes the squares
-that there are.
+It goes through the squares again and again, each time turned and mirrored in one of eight ways, and goes on where it
+was stopped. Squares that are drawn meanwhile are not taken: their number belongs to the run.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from benchmarks.matting_squares import drawn, stored
 from numpy.typing import NDArray
 
-from graspcut.matting.augmentation import MattingAugmentation, training_example
-from graspcut.matting.classical import classical_alpha
-from graspcut.matting.data import MattingBatch, batch_item, open_foregrounds
-from graspcut.matting.images import to_bytes
+from graspcut.matting.data import MattingBatch, batch_item
 from graspcut.matting.models import MODEL_NAMES, build_model, model_config
 from graspcut.matting.task import MattingConfig, MattingTask
-from graspcut.matting.trimap import HIGHEST_UNKNOWN, LOWEST_UNKNOWN, with_estimate
+from graspcut.matting.trimap import UNKNOWN, with_estimate
+from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.train.run_config import RunConfig
 from graspcut.train.streams import TrainingData
 from graspcut.train.trainer import prepare_run, run_training
 
 NETWORK = "lsa-matting-on-closed-form"
-SIDE = 192
 _STREAM = 51
-
-
-def draw_squares(folder: Path, count: int, seed: int) -> None:
-    """Squares 0 .. count - 1 as FOLDER/image.npy, trimap.npy (with estimates) and alpha.npy, uint8."""
-    foregrounds, backgrounds = open_foregrounds(folder / "foregrounds")
-    assert backgrounds is not None
-    arrays = _squares(folder, count)
-    augmentation = MattingAugmentation(size=SIDE, crop=(0.5, 1.4), blur=0.2, jitter=0.1)
-    for index in range(_drawn(arrays), count):
-        if index % 100 == 0:
-            print(f"{index} of {count}", flush=True)
-        rng = np.random.default_rng([_STREAM, seed, index])
-        colours, alpha = foregrounds.foreground(index % len(foregrounds))
-        behind = backgrounds.background(int(rng.integers(len(backgrounds))))
-        example = training_example(colours, alpha, behind, augmentation, rng)
-        image = to_bytes(example.image)
-        estimate = classical_alpha(image, example.trimap)
-        arrays["image"][index], arrays["alpha"][index] = image, to_bytes(example.alpha)
-        arrays["trimap"][index] = with_estimate(example.trimap, estimate)
-    for array in arrays.values():
-        array.flush()
-
-
-def _squares(folder: Path, count: int | None) -> dict[str, Any]:
-    """The memory maps; made if there are none and `count` says how many."""
-    shapes = {"image": (SIDE, SIDE, 3), "trimap": (SIDE, SIDE), "alpha": (SIDE, SIDE)}
-    found = {}
-    for name, shape in shapes.items():
-        path = folder / f"{name}.npy"
-        if path.exists():
-            found[name] = np.load(path, mmap_mode="r" if count is None else "r+")
-        elif count is None:
-            raise SystemExit(f"{path} is missing: draw the squares first")
-        else:
-            found[name] = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *shape))
-    return found
-
-
-def _drawn(arrays: dict[str, Any]) -> int:
-    """How many squares there are; the others are still 0."""
-    there = [bool(trimap.any()) for trimap in arrays["trimap"]]
-    return there.index(False) if False in there else len(there)
 
 
 @dataclass(frozen=True)
@@ -105,13 +59,13 @@ class StoredSquares:
 
     def batch(self, first: int, seed: int) -> MattingBatch:
         """The batch that begins with item `first`."""
-        arrays = _squares(self.folder, None)
+        arrays = stored(self.folder, None)
         items = [self._item(arrays, index, seed) for index in range(first, first + self.batch_size)]
         return MattingBatch(*(np.stack(parts) for parts in zip(*items, strict=True)))
 
     def items(self, first: int, last: int, /) -> list[MattingBatch]:
         """Items one by one, for validation: in their order, as they are."""
-        arrays = _squares(self.folder, None)
+        arrays = stored(self.folder, None)
         return [self._as_item(arrays, self.first + index, 0) for index in range(first, last)]
 
     def _item(self, arrays: dict[str, NDArray[np.uint8]], index: int, seed: int) -> MattingBatch:
@@ -122,10 +76,11 @@ class StoredSquares:
 
     @staticmethod
     def _as_item(arrays: dict[str, NDArray[np.uint8]], index: int, symmetry: int) -> MattingBatch:
-        image, trimap, alpha = (arrays[name][index] for name in ("image", "trimap", "alpha"))
-        turned = [np.rot90(part, symmetry // 2) for part in (image, trimap, alpha)]
-        image, trimap, alpha = (part[:, ::-1] if symmetry % 2 else part for part in turned)
         scale = np.float32(255.0)
+        estimate = arrays["closed-form"][index].astype(np.float32) / scale
+        trimap = with_estimate(np.asarray(arrays["trimap"][index]), estimate)
+        turned = [np.rot90(part, symmetry // 2) for part in (arrays["image"][index], trimap, arrays["alpha"][index])]
+        image, trimap, alpha = (part[:, ::-1] if symmetry % 2 else part for part in turned)
         return batch_item(
             image.astype(np.float32) / scale, np.ascontiguousarray(trimap), alpha.astype(np.float32) / scale
         )
@@ -135,53 +90,64 @@ class StoredSquares:
         return {"squares": str(self.folder), "first": self.first, "last": self.last, "batch_size": self.batch_size}
 
 
-def _closed_form_error(folder: Path, first: int, last: int) -> float:
-    """Mean absolute difference of the estimates in the trimaps over all their unknown pixels together."""
-    arrays = _squares(folder, None)
-    trimaps, alpha = arrays["trimap"][first:last].astype(np.float64), arrays["alpha"][first:last] / 255.0
-    unknown = (trimaps >= LOWEST_UNKNOWN) & (trimaps <= HIGHEST_UNKNOWN)
-    estimates = (trimaps - LOWEST_UNKNOWN) / (HIGHEST_UNKNOWN - LOWEST_UNKNOWN)
-    return float(np.abs(estimates - alpha)[unknown].mean())
+def closed_form_error(folder: Path, first: int, last: int) -> float:
+    """Mean absolute difference of closed-form's mattes over all their unknown pixels together."""
+    arrays = stored(folder, None)
+    trimap, alpha, found = (np.asarray(arrays[name][first:last]) for name in ("trimap", "alpha", "closed-form"))
+    difference = np.abs(found.astype(np.float64) - alpha)[trimap == UNKNOWN]
+    return float(difference.mean() / 255)
 
 
-def train(folder: Path, steps: int, batch: int, held_out: int, precision: str) -> None:
-    """Trains on all squares but the last `held_out`."""
-    count = _drawn(_squares(folder, None))
+def train(given: argparse.Namespace) -> None:
+    """Trains on all squares but the last `--held-out` of the first folder."""
+    held_out: int = given.held_out
+    views = []
+    for place, folder in enumerate(given.squares):
+        count = given.count if given.count and not place else drawn(stored(folder, None))
+        views.append(StoredSquares(folder, 0, count, given.batch))
+    last = views[0].last
+    views[0] = dataclasses.replace(views[0], last=last - held_out)
+    total = sum(view.count for view in views)
+    views = [dataclasses.replace(view, probability=view.count / total) for view in views]
     run = RunConfig(
-        folder / "run",
+        given.out,
         accelerator="cpu",
         threads=1,
-        precision=precision,  # type: ignore[arg-type]
+        precision=given.precision,
         validate_every_steps=1000,
         checkpoint_every_minutes=3,
         log_every_steps=50,
     )
     prepare_run(run)
-    error = _closed_form_error(folder, count - held_out, count)
-    print(f"closed-form on the held-out squares: mad {error:.3f}", flush=True)
+    error = closed_form_error(views[0].folder, last - held_out, last)
+    print(f"{total} squares; closed-form on the held-out ones: mad {error:.4f}", flush=True)
     network = build_model(MODEL_NAMES[NETWORK])
-    config = MattingConfig.quick(steps)
-    training = StoredSquares(folder, 0, count - held_out, batch)
-    data = TrainingData([training], [StoredSquares(folder, count - held_out, count, batch)], seed=0, workers=1)
+    if given.start is not None:
+        _, weights = load_model_folder(given.start)
+        fill_network(network, weights, given.start)
+    config = MattingConfig.quick(given.steps)
+    config = dataclasses.replace(
+        config,
+        optimisation=dataclasses.replace(config.optimisation, learning_rate=given.learning_rate, channels_last=True),
+    )
+    validation = StoredSquares(views[0].folder, last - held_out, last, given.batch)
+    data = TrainingData(list(views), [validation], seed=0, workers=1)
     print(run_training(MattingTask(network, model_config(network), config), data, run), flush=True)
 
 
 def main() -> None:
-    """Draws or trains."""
+    """Trains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("squares", "train"))
+    parser.add_argument("--squares", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=4200)
+    parser.add_argument("--start", type=Path, help="model folder to go on from")
+    parser.add_argument("--count", type=int, help="squares of the first folder; those that there are")
     parser.add_argument("--held-out", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--precision", default="32-true")
-    given = parser.parse_args()
-    if given.what == "squares":
-        draw_squares(given.out, given.count, given.seed)
-    else:
-        train(given.out, given.steps, given.batch, given.held_out, given.precision)
+    train(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from graspcut.matting.models import MODEL_NAMES, MattingNetwork, build_model, mo
 from graspcut.matting.models.colour_prior import colour_prior, spread_colours
 from graspcut.matting.models.decoder import MattingDecoder, SqueezedBlock
 from graspcut.matting.models.lsa_matting import LSAMatting, LSAMattingConfig
-from graspcut.matting.models.lsa_matting_small import LSAMattingSmall, LSAMattingSmallConfig
+from graspcut.matting.models.lsa_matting_small import LSAMattingSmall, LSAMattingSmallConfig, within_reach
 from graspcut.matting.trimap import with_estimate
 from graspcut.nn.counting import count_macs
 
@@ -172,3 +172,27 @@ def test_it_can_begin_with_an_estimate_in_the_trimap() -> None:
 def test_multiplications_of_the_paper_s_network() -> None:
     macs = count_macs(LSAMatting().eval(), torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 64, 64))
     assert macs * 100 == pytest.approx(75.576e9, rel=0.01)
+
+
+def test_reach_is_near_known_pixels() -> None:
+    known = torch.zeros(1, 1, 192, 256)
+    known[..., 100, 40] = 1.0
+    reach = within_reach(known, 64)
+    distance = torch.maximum((torch.arange(192.0)[:, None] - 100).abs(), (torch.arange(256.0)[None] - 40).abs())
+    assert reach[0, 0][distance <= 48].eq(1.0).all()
+    assert reach[0, 0][distance >= 96].eq(0.0).all()
+    assert not within_reach(torch.zeros(1, 1, 64, 64), 64).any()
+
+
+def test_nothing_is_added_out_of_reach() -> None:
+    config = LSAMattingSmallConfig((8, 8, 16, 16, 16), (0, 1, 0, 0, 1), (8, 8, 8, 8, 16), 8, "closed-form", 16)
+    network = LSAMattingSmall(config).eval()
+    nn.init.normal_(cast(nn.Conv2d, network.decoder.head[-1]).weight, std=0.5)
+    estimate = np.full((64, 256), 0.5, np.float32)
+    trimap = np.full((64, 256), 128, np.uint8)
+    trimap[:, :8] = 255
+    marked = torch.from_numpy(with_estimate(trimap, estimate))[None, None] / 255
+    with torch.no_grad():
+        found = network(torch.rand(1, 3, 64, 256), marked)[0, 0]
+    assert (found[:, 64:] - 0.5).abs().max() < 0.01
+    assert (found[:, 8:16] - 0.5).abs().max() > 0.05

@@ -23,7 +23,10 @@ MODELS: NetworkTable = {
 }
 MODEL_NAMES: dict[str, dict[str, Any]] = {
     "lsa-matting-small": {"class": "LSAMattingSmall"},
-    "lsa-matting-on-closed-form": {"class": "LSAMattingSmall", "arguments": {"begins_with": "closed-form"}},
+    "lsa-matting-on-closed-form": {
+        "class": "LSAMattingSmall",
+        "arguments": {"begins_with": "closed-form", "reach_px": 64},
+    },
     "lsa-matting": {"class": "LSAMatting"},
 }
 UNKNOWN_VALUE = 128.0 / 255.0

@@ -7,6 +7,8 @@ Deviations from `LSAMatting`, with the reason:
       guess, and what colours alone can tell need not be learnt.
     - With `begins_with="closed-form"` it is added to the matte of closed-form matting instead, which comes in the grey
       values of the trimap's unknown pixels (`graspcut.matting.trimap.with_estimate`).
+    - With `reach_px` nothing is added to pixels that are farther than that from all known ones: training squares hold
+      hardly any, and where nothing near by is known, closed-form continues what it sees and a network invents.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from graspcut.matting.models.colour_prior import colour_prior
 from graspcut.matting.models.decoder import MattingDecoder, Modulation
 from graspcut.matting.trimap import HIGHEST_UNKNOWN, LOWEST_UNKNOWN
 from graspcut.nn.blocks import ResidualBlock, convolution_bn_relu
+
+REACH_STEP_PX = 8
 
 _INPUTS = 3 + 1 + 1 + 3 + 3 + 1 + 2
 
@@ -35,6 +40,7 @@ class LSAMattingSmallConfig:
         decoder_widths: channels of decoder blocks 1 (finest) to 5.
         head_width: channels of the head.
         begins_with: what the network's output is added to: the guess from nearby colours, or closed-form's matte.
+        reach_px: how far from known pixels it is added, in whole `REACH_STEP_PX`; 0 for everywhere.
     """
 
     encoder_widths: tuple[int, ...] = (16, 32, 48, 64, 96)
@@ -42,6 +48,7 @@ class LSAMattingSmallConfig:
     decoder_widths: tuple[int, ...] = (16, 24, 32, 32, 48)
     head_width: int = 16
     begins_with: Literal["colours", "closed-form"] = "colours"
+    reach_px: int = 0
 
 
 class LSAMattingSmall(nn.Module):
@@ -97,15 +104,39 @@ class LSAMattingSmall(nn.Module):
         for level in self.levels:
             features = level(features)
             encoded.append(features)
+        if self.config.reach_px:
+            encoded.append(within_reach(known.abs(), self.config.reach_px))
         return encoded
 
     def decode(self, encoded: list[Tensor], modulation: Modulation | None = None) -> Tensor:
         """Alpha (B, 1, H, W) from what `encode` gave; see `MattingDecoder.forward`."""
-        found: Tensor = encoded[0][:, 4:5] + self.decoder(encoded[1:], encoded[0], modulation)
-        return found
+        count = 1 + len(self.levels)
+        change: Tensor = self.decoder(encoded[1:count], encoded[0], modulation)
+        if self.config.reach_px:
+            change = change * encoded[count]
+        return encoded[0][:, 4:5] + change
 
 
 def estimate_in(trimap: Tensor) -> Tensor:
     """Alpha in the grey values of a trimap (`with_estimate`), (B, 1, H, W) in 0..1; known pixels are 0 and 1."""
     lowest, highest = LOWEST_UNKNOWN / 255.0, HIGHEST_UNKNOWN / 255.0
     return ((trimap - lowest) / (highest - lowest)).clamp(0.0, 1.0)
+
+
+def within_reach(known: Tensor, reach_px: int) -> Tensor:
+    """1 near known pixels, fading to 0 about `reach_px` away from them (in a square).
+
+    Args:
+        known: (B, 1, H, W), 1 where something is known, else 0; sides are multiples of `REACH_STEP_PX`.
+        reach_px: how far; whole steps of `REACH_STEP_PX` count.
+
+    Returns:
+        (B, 1, H, W) in 0..1.
+    """
+    steps = reach_px // REACH_STEP_PX
+    blocks = functional.max_pool2d(known, REACH_STEP_PX)
+    # One after another along both sides: a window of 17x17 blocks costs as much as 17 + 17.
+    for window, margin in (((2 * steps + 1, 1), (steps, 0)), ((1, 2 * steps + 1), (0, steps))):
+        blocks = functional.max_pool2d(blocks, window, stride=1, padding=margin)
+    blocks = functional.avg_pool2d(blocks, 3, stride=1, padding=1, count_include_pad=False)
+    return functional.interpolate(blocks, scale_factor=float(REACH_STEP_PX), mode="bilinear", align_corners=False)

@@ -85,6 +85,23 @@ def test_the_past_corrects_a_frame_that_is_wrong() -> None:
     assert [state.started_anew for state in states] == [True] + [False] * 9
 
 
+def test_two_sure_frames_turn_a_surface_round_however_long_it_was_another() -> None:
+    depth, truth = scene(0)
+
+    def put_down(frame: Frame, camera: Camera | None = None) -> Segmentation:
+        said = np.where(truth == 2, 0, truth) if int(frame.name) >= 200 else truth
+        probabilities = np.full((3, HEIGHT, WIDTH), 5e-4, np.float32)
+        np.put_along_axis(probabilities, said[None], 0.999, axis=0)
+        return Segmentation(said.astype(np.uint8), probabilities, depth, CAMERA)
+
+    stream, state = SegmentationStream(put_down), None
+    still_object = []
+    for number in range(203):
+        result, state = stream.step(Frame(depth, camera=CAMERA, name=str(number)), state)
+        still_object.append(int((result.labels[truth == 2] == 2).sum()))
+    assert still_object[199] == (truth == 2).sum() and still_object[201] == 0
+
+
 def test_the_future_corrects_the_first_frame() -> None:
     def swapped_in_frame_0(number: int, truth: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([0, 2, 1])[truth] if number == 0 else truth

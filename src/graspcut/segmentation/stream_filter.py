@@ -29,7 +29,7 @@ except ModuleNotFoundError:  # numba, the extra `synth`
 
 WORKING_FOCAL_PX = 240.0  # half of what most cameras have at 640x480: the scale the compact network works at
 _PROBABILITY_FLOOR = 1e-3
-_LOWEST_LOG_POSTERIOR = -6.0
+_LOWEST_LOG_POSTERIOR = -10.0  # two frames that are sure of something else turn a surface round
 _CERTAIN = 0.98  # a pixel whose background is less certain than this takes part
 _BEYOND_DOUBT = 0.9995
 _LOG_HALF = float(np.log(0.5))
@@ -68,9 +68,9 @@ class StreamConfig:
             `future_frames` before and behind alone, so that a stopped run goes on with the same labels.
     """
 
-    trust: float = 0.9
+    trust: float = 0.98
     first_trust: float = 0.8
-    growth_frames: float = 4.0
+    growth_frames: float = 5.0
     tolerance_mm: float = 25.0
     least_agreement: float = 0.9
     largest_strain: float = 0.2

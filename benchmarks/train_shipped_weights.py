@@ -66,6 +66,7 @@ class Phase:
         first_version_share: share of the batches from the first version of the renderer.
         class_weights: of background, hand and object.
         contour_part: last part of the phase, in which the contour loss is added.
+        next_share: share of its weights in the average, with those it started from, that the next phase starts from.
     """
 
     name: str
@@ -75,14 +76,16 @@ class Phase:
     first_version_share: float = 0.2
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.6)
     contour_part: float = 0.0
+    next_share: float = 1.0
 
 
 # 128,000 batches of 16 windows, or as many pixels: about two million frames and windows.
 PLAN = (
-    Phase("1-new-places", 6_000, 1e-3, whole_share=0.4),
-    Phase("2-long", 60_000, 2e-3, whole_share=0.4),
-    Phase("3-whole", 50_000, 1.5e-3, whole_share=0.7),
-    Phase("4-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
+    Phase("1-new-places", 6_000, 1e-3, whole_share=0.4, next_share=0.6),
+    Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4),
+    Phase("3-long", 55_000, 2e-3, whole_share=0.4),
+    Phase("4-whole", 48_000, 1.5e-3, whole_share=0.7),
+    Phase("5-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
 )
 
 
@@ -299,7 +302,7 @@ def main() -> None:
         if model is None:
             print("stopped; the same command continues")
             return
-        start = options.out / phase.name / "final"
+        start = options.out / phase.name / ("final" if phase.next_share == 1.0 else f"average-{phase.next_share:g}")
         if not start.exists():
             finish_phase(options.out / phase.name, model, before, options.test_frames)
 

@@ -9,7 +9,7 @@ from graspcut.frames.camera import Camera
 from graspcut.labels import FOREARM_PART
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.hands.details import finger_details, palm_details, rings, watch
-from graspcut.synth.hands.flesh import hand_primitives
+from graspcut.synth.hands.flesh import SLEEVE, hand_primitives
 from graspcut.synth.hands.free_pose import sample_free_pose
 from graspcut.synth.hands.grasp import sample_grasp
 from graspcut.synth.hands.kinematics import SHAPE_LENGTH, sample_shape, sample_varied_shape
@@ -124,15 +124,19 @@ def test_scaling_an_object_scales_its_distances(kind: str) -> None:
             assert object_distance(larger.rows, *(factor * point)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-def test_hands_take_up_stripes_as_objects_do() -> None:
+def test_skin_takes_up_stripes_more_weakly_than_cloth() -> None:
     scene = SceneConfig(room=0.0, people_at_table=0.0, hand_only=1.0, object_only=0.0, nothing=0.0)
     config = SynthConfig(width=64, height=48, colour=False, scene=scene)
-    striped = 0
+    striped, bare = 0, 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
         stripes = sample_scene(rng, config.camera(), scene).surfaces.columns()[4]
-        striped += bool(stripes[1] > 0)
+        skin, sleeve = stripes[1], stripes[SLEEVE]
+        striped += bool(skin > 0)
+        bare += bool(0 < skin < 0.36 * sleeve)
+        assert skin <= sleeve  # equal for gloves
         first = sample_scene(np.random.default_rng(seed), config.camera(), scene, "v1").surfaces.columns()[4]
         assert first[1] == 0
     assert 2 <= striped <= 10
+    assert bare > striped / 2
     assert FrameGenerator(config, 0)[0].hands

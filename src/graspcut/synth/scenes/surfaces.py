@@ -18,6 +18,8 @@ SKIN_TONES = np.array(
     np.float64,
 )
 
+_SKIN_STRIPES = 0.35  # at most, where white paint and paper have 1
+
 
 @dataclass
 class Surfaces:
@@ -48,7 +50,7 @@ class Surfaces:
         Args:
             rng: Source of all choices.
             name: Of the instance.
-            varied: Skin and cloth take up a projector's stripes as objects do, and skin has folds.
+            varied: Skin and cloth take up a projector's stripes, skin more weakly than objects do, and skin has folds.
 
         Returns:
             (index, instance id).
@@ -58,10 +60,13 @@ class Surfaces:
         tone = rng.uniform(0, len(SKIN_TONES) - 1)
         low = int(tone)
         skin = SKIN_TONES[low] + (tone - low) * (SKIN_TONES[min(low + 1, len(SKIN_TONES) - 1)] - SKIN_TONES[low])
-        if rng.random() < 0.08:  # gloves and projected light
+        gloved = rng.random() < 0.08
+        if gloved:  # or in projected light
             skin = rng.uniform(20, 240, 3)
-        # A network that has seen stripes on objects alone tells hands by their lack.
+        # A network that has seen stripes on objects alone tells hands by their lack; but light that enters the skin
+        # blurs them to a quarter or so of those on white paint, which tells a striped flat thing from a palm.
         stripes = float(rng.uniform(0, 1)) if varied and rng.random() < 0.5 else 0.0
+        cloth_stripes, stripes = stripes, stripes if gloved else _SKIN_STRIPES * stripes
         base = len(self.rows) - 1
         if varied:
             self.skin_relief_mm.update(dict.fromkeys(range(base + 1, base + 1 + FOREARM_PART), rng.uniform(0, 0.9)))
@@ -69,7 +74,7 @@ class Surfaces:
             self.rows.append((float(HAND), float(identity), float(part), *map(float, skin), stripes))
         sleeve = rng.uniform(15, 235, 3)
         self.relief_mm[len(self.rows)] = rng.uniform(0, 3.5)
-        self.rows.append((float(HAND), float(identity), float(FOREARM_PART), *map(float, sleeve), stripes))
+        self.rows.append((float(HAND), float(identity), float(FOREARM_PART), *map(float, sleeve), cloth_stripes))
         assert len(self.rows) - 1 == base + SLEEVE
         return base, identity
 

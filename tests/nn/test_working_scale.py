@@ -60,7 +60,7 @@ def test_way_back_finds_each_pixel_where_it_was_taken(full: int, working: int) -
     position = axis.lower + axis.fraction
     assert torch.allclose(position[source], torch.arange(working).float(), atol=1e-6)
     assert (position.diff() >= 0).all() and axis.upper.max() == working - 1
-    assert torch.equal(axis.before, axis.source) and torch.equal(axis.after, axis.source)
+    assert torch.equal(axis.before, (axis.source - 1).clamp(min=0)) and torch.equal(axis.after, axis.source)
 
 
 @pytest.mark.parametrize(("full", "working"), [(480, 240), (481, 240), (317, 211), (90, 30), (16, 16), (20, 37)])
@@ -69,7 +69,7 @@ def test_a_working_pixel_is_taken_where_its_centre_falls(full: int, working: int
     assert sampling(full, working).source[:working].tolist() == expected
 
 
-@pytest.mark.parametrize(("full", "working"), [(12, 24), (30, 37), (5, 16), (16, 16)])
+@pytest.mark.parametrize(("full", "working"), [(12, 24), (30, 37), (5, 16)])
 def test_a_growing_axis_is_bilinear_both_ways(full: int, working: int) -> None:
     """Pixel centres are half a pixel off the pixel's edge, and nothing reaches beyond the border pixels."""
     axis = sampling(full, working)
@@ -92,10 +92,33 @@ def test_an_axis_is_filled_up_to_multiples_of_the_stride(full: int, working: int
 
 def test_shrinking_takes_values_of_the_frame_only() -> None:
     depth = torch.rand(1, 1, 47, 61) * 1000 + 1
-    small = sample_depth(depth, sampling(47, 31), sampling(61, 40))
+    small, neighbours = sample_depth(depth, sampling(47, 31), sampling(61, 40))
+    assert torch.isin(neighbours[..., :31, :40], depth).all() and not neighbours[..., 40:].any()
     assert small.shape == (1, 1, 32, 48)
     assert torch.isin(small[..., :31, :40], depth).all()
     assert not small[..., 31:, :].any() and not small[..., 40:].any()
+
+
+@pytest.mark.parametrize(("full", "working"), [((48, 64), (24, 32)), ((47, 61), (31, 40)), ((30, 50), (30, 50))])
+def test_neighbours_lie_above_left_and_above_left(full: tuple[int, int], working: tuple[int, int]) -> None:
+    depth = torch.rand(1, 1, *full) * 1000 + 1
+    rows, columns = (sampling(a, b) for a, b in zip(full, working, strict=True))
+    small, neighbours = sample_depth(depth, rows, columns)
+    at = [axis.source[:side] for axis, side in zip((rows, columns), working, strict=True)]
+    above, left = ((index - 1).clamp(min=0) for index in at)
+    inside = (slice(working[0]), slice(working[1]))
+    assert torch.equal(small[0, 0][inside], depth[0, 0][at[0]][:, at[1]])
+    expected = [depth[0, 0][row][:, column] for row, column in ((above, at[1]), (at[0], left), (above, left))]
+    assert torch.equal(neighbours[0][:, inside[0], inside[1]], torch.stack(expected))
+
+
+def test_neighbours_of_a_frame_that_grows_are_of_the_pixels_around() -> None:
+    depth = torch.rand(1, 1, 12, 16) * 1000 + 1
+    _, neighbours = sample_depth(depth, sampling(12, 24), sampling(16, 32))
+    # Working row 4 lies at frame row 1.75: between row 1, which stands for the one above, and row 2, its own.
+    assert torch.equal(neighbours[0, 0, 4, 4:32:2], depth[0, 0, 1, 2:])
+    # Row 5 lies at 2.25: row 2 is its own, and the first of the two.
+    assert torch.equal(neighbours[0, 0, 5, 4:32:2], depth[0, 0, 2, 2:])
 
 
 def test_growing_interpolates_surfaces_but_not_edges_or_holes() -> None:
@@ -103,7 +126,7 @@ def test_growing_interpolates_surfaces_but_not_edges_or_holes() -> None:
     depth = ramp.clone()
     depth[..., 8:] += 300
     depth[..., 5, 3] = 0
-    large = sample_depth(depth, sampling(12, 24), sampling(16, 32))[..., :24, :]
+    large = sample_depth(depth, sampling(12, 24), sampling(16, 32))[0][..., :24, :]
     assert large[0, 0, 2, 2:14].diff().tolist() == pytest.approx([2.0] * 11)
     # Between the surfaces, and around the hole, only values that the frame has.
     assert torch.isin(large[..., 15:17], depth).all()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graspcut.nn.working_scale import WorkingScale, adjacent_pixels
+from graspcut.nn.working_scale import WorkingScale, adjacent_pixels, axis_sampling, sample_depth, working_size
 from graspcut.segmentation.data import WorkingTarget, segmentation_target
 from graspcut.segmentation.graph import SegmentationGraph
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig
@@ -106,6 +106,21 @@ def network(**changes: Any) -> DenseAttentionSmall:
     made = DenseAttentionSmall(config)
     randomise_batch_norms(made)
     return made.eval()
+
+
+def test_an_item_of_a_frame_that_grows_has_the_neighbours_of_use() -> None:
+    taken = sample(64, 96, 150.0)
+    height, width = working_size(64, 96, 150.0, 240.0)
+    assert height > 64
+    item = WorkingTarget(240.0, (160, 112), neighbours=True)(taken, np.random.default_rng(0))
+    rows, columns = (axis_sampling(torch.tensor(a), torch.tensor(b)) for a, b in ((64, height), (96, width)))
+    depth = torch.from_numpy(taken["depth_mm"]).reshape(1, 1, 64, 96)
+    _, expected = sample_depth(depth, rows, columns)
+    known = item.labels != 255
+    row, column = (int(np.flatnonzero(known.any(axis=axis))[0]) for axis in (1, 0))
+    assert item.neighbours_mm is not None
+    found = item.neighbours_mm[:, row : row + height, column : column + width]
+    np.testing.assert_array_equal(found, expected[0, :, :height, :width].numpy())
 
 
 def test_neighbours_change_the_labels_and_are_adjacent_pixels_by_default() -> None:

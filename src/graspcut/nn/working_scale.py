@@ -70,8 +70,10 @@ class AxisSampling:
         inside: (filled,) float32, 1 for working pixels and 0 for those that fill up.
         lower, upper: (full,) int64, the two working pixels around each frame pixel.
         fraction: (full,) float32 in [0, 1], the share of `upper`.
-        before, after, share: (filled,) int64, int64 and float32: the two frame pixels around each working pixel and the
-            share of the second; both are `source` unless the frame grows.
+        before, after, share: (filled,) int64, int64 and float32: where the frame grows, the two frame pixels around
+            each working pixel, of which `source` is one, and the share of the second. Otherwise `after` is `source`,
+            and `before` the frame pixel before it.
+        grows: scalar bool, whether there are more working pixels than frame pixels.
     """
 
     source: Tensor
@@ -82,6 +84,7 @@ class AxisSampling:
     before: Tensor
     after: Tensor
     share: Tensor
+    grows: Tensor
 
 
 def axis_sampling(full: Tensor, working: Tensor) -> AxisSampling:
@@ -91,12 +94,13 @@ def axis_sampling(full: Tensor, working: Tensor) -> AxisSampling:
         full, working: scalar int64 tensors.
     """
     filled = (working + (STRIDE_PX - 1)) // STRIDE_PX * STRIDE_PX
-    shrinks = working < full
+    shrinks, grows = working < full, working > full
     # Whole numbers as far as possible, so that every engine finds the same pixel where a centre lies between two.
     taken = _range(filled)
     source = torch.minimum((2 * taken + 1) * full // (2 * working), full - 1)
     before, share = _position((2 * taken + 1) * full - working, 2 * working, full)
-    before = torch.where(shrinks, source, before)
+    after = torch.where(grows, torch.minimum(before + 1, full - 1), source)
+    before = torch.where(grows, before, (source - 1).clamp(min=0))
 
     # The way back. Where a pixel was taken is exact, unlike its nominal centre: at factor 2 it is half a pixel off.
     pixels = _range(full)
@@ -113,8 +117,9 @@ def axis_sampling(full: Tensor, working: Tensor) -> AxisSampling:
         upper=torch.minimum(lower + 1, working - 1),
         fraction=torch.where(shrinks, between, fraction),
         before=before,
-        after=torch.where(shrinks, source, torch.minimum(before + 1, full - 1)),
-        share=share,
+        after=after,
+        share=torch.where(grows, share, 1.0),
+        grows=grows,
     )
 
 
@@ -135,7 +140,9 @@ def _pick(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return features.index_select(2, rows).index_select(3, columns)
 
 
-def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, surface_mm: float = 20.0) -> Tensor:
+def sample_depth(
+    depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, surface_mm: float = 20.0
+) -> tuple[Tensor, Tensor]:
     """Depth at another size, without ever averaging across an edge or with an invalid pixel.
 
     Frames that shrink are sampled at the nearest pixel. If the frame grows, a pixel whose four neighbours are valid and
@@ -148,7 +155,10 @@ def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, su
         surface_mm: largest depth span of one surface within two pixels.
 
     Returns:
-        (B, 1, h, w), h and w whole multiples of 16.
+        (B, 1, h, w), h and w whole multiples of 16, and its neighbours, (B, 3, h, w): the frame pixels above, left, and
+        above left of each pixel that was taken. Where every second pixel is taken, these are the ones that are left
+        out, so that with them a network sees all. At the frame's border, and where a frame grows and the pixel is the
+        first of the two around it, the pixel itself stands for the one before it.
     """
     corners = [
         _pick(depth_mm, row, column) for row in (rows.before, rows.after) for column in (columns.before, columns.after)
@@ -157,39 +167,18 @@ def sample_depth(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling, su
     mixed = torch.lerp(torch.lerp(corners[0], corners[1], across), torch.lerp(corners[2], corners[3], across), down)
     lowest = torch.minimum(torch.minimum(corners[0], corners[1]), torch.minimum(corners[2], corners[3]))
     highest = torch.maximum(torch.maximum(corners[0], corners[1]), torch.maximum(corners[2], corners[3]))
-    one_surface = (lowest > 0) & (highest - lowest < surface_mm)
+    one_surface = (lowest > 0) & (highest - lowest < surface_mm) & (rows.grows | columns.grows)
     first_row = (rows.source == rows.before).reshape(1, 1, -1, 1)
     first_column = (columns.source == columns.before).reshape(1, 1, 1, -1)
-    nearest = torch.where(
-        first_row,
-        torch.where(first_column, corners[0], corners[1]),
-        torch.where(first_column, corners[2], corners[3]),
-    )
+    above, left = torch.where(first_column, corners[0], corners[1]), torch.where(first_row, corners[0], corners[2])
+    nearest = torch.where(first_row, above, torch.where(first_column, corners[2], corners[3]))
     inside = rows.inside.reshape(1, 1, -1, 1) * columns.inside.reshape(1, 1, 1, -1)
-    return torch.where(one_surface, mixed, nearest) * inside
-
-
-def sample_neighbours(depth_mm: Tensor, rows: AxisSampling, columns: AxisSampling) -> Tensor:
-    """The frame pixels above, left, and above left of each pixel that `sample_depth` takes.
-
-    Where every second pixel is taken, these are the ones that are left out, so that with them a network sees all.
-
-    Args:
-        depth_mm: (B, 1, H, W) millimetres, 0 = no data.
-        rows, columns: from `axis_sampling` of the height and the width.
-
-    Returns:
-        (B, 3, h, w), h and w whole multiples of 16; at the frame's border the pixel itself stands for what is outside.
-    """
-    above = depth_mm.index_select(2, (rows.source - 1).clamp(min=0))
-    beside = depth_mm.index_select(2, rows.source)
-    left = (columns.source - 1).clamp(min=0)
-    found = (above.index_select(3, columns.source), beside.index_select(3, left), above.index_select(3, left))
-    return torch.cat(found, dim=1) * (rows.inside.reshape(1, 1, -1, 1) * columns.inside.reshape(1, 1, 1, -1))
+    neighbours = torch.cat((above, left, corners[0]), dim=1)
+    return torch.where(one_surface, mixed, nearest) * inside, neighbours * inside
 
 
 def adjacent_pixels(depth_mm: Tensor) -> Tensor:
-    """`sample_neighbours` of a frame that is taken as it is: (B, 1, H, W) -> (B, 3, H, W)."""
+    """Neighbours, as from `sample_depth`, of a frame that is taken as it is: (B, 1, H, W) -> (B, 3, H, W)."""
     above = torch.cat((depth_mm[:, :, :1], depth_mm[:, :, :-1]), dim=2)
     left, above_left = (torch.cat((rows[..., :1], rows[..., :-1]), dim=3) for rows in (depth_mm, above))
     return torch.cat((above, left, above_left), dim=1)
@@ -272,7 +261,7 @@ class WorkingScale(nn.Module):
 
     Args:
         core: network with `forward(depth_mm, focal_px) -> maps at the size of the depth`. If it has an attribute
-            `takes_neighbours` that is true, it is also given what `sample_neighbours` finds.
+            `takes_neighbours` that is true, it is also given the neighbours that `sample_depth` finds.
         working_focal_px: focal length in pixels at which `core` was trained; None runs it at the frame's own scale.
         edge_mm: see `guided_upsample`.
         activation: what becomes of the core's maps before they are brought back; the default makes class logits
@@ -343,11 +332,13 @@ class WorkingScale(nn.Module):
             depth_mm, focal_px: as in `forward`.
             plan: from `plan`.
         """
+        looks_around = getattr(self.core, "takes_neighbours", False)
         if plan is None:
-            return self.activation(self.core(*self._with_neighbours(depth_mm, depth_mm, focal_px, None)).float())
-        working_depth_mm = sample_depth(depth_mm, plan.rows, plan.columns)
-        inputs = self._with_neighbours(depth_mm, working_depth_mm, plan.focal_px, plan)
-        maps = self.activation(self.core(*inputs).float())
+            around = (adjacent_pixels(depth_mm),) if looks_around else ()
+            return self.activation(self.core(depth_mm, focal_px.expand(len(depth_mm)), *around).float())
+        working_depth_mm, neighbours_mm = sample_depth(depth_mm, plan.rows, plan.columns)
+        around = (neighbours_mm,) if looks_around else ()
+        maps = self.activation(self.core(working_depth_mm, plan.focal_px.expand(len(depth_mm)), *around).float())
         if self.working_focal_px is None:
             return maps[..., : depth_mm.shape[-2], : depth_mm.shape[-1]]
         return guided_upsample(
@@ -359,16 +350,6 @@ class WorkingScale(nn.Module):
             self.edge_mm,
             sum_to_one=self.sum_to_one,
         )
-
-    def _with_neighbours(
-        self, depth_mm: Tensor, working_depth_mm: Tensor, focal_px: Tensor, plan: ScalePlan | None
-    ) -> tuple[Tensor, ...]:
-        inputs = working_depth_mm, focal_px.expand(depth_mm.shape[0])
-        if not getattr(self.core, "takes_neighbours", False):
-            return inputs
-        if plan is None:
-            return *inputs, adjacent_pixels(depth_mm)
-        return *inputs, sample_neighbours(depth_mm, plan.rows, plan.columns)
 
 
 def _check_focal_lengths(focal_px: Tensor) -> None:

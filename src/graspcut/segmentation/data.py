@@ -30,7 +30,7 @@ class SegmentationBatch(NamedTuple):
         depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data.
         focal_px: (B,) float32 pixels.
         labels: (B, H, W) uint8, 255 = ignored.
-        neighbours_mm: (B, 3, H, W) float32 millimetres, see `graspcut.nn.working_scale.sample_neighbours`; not an array
+        neighbours_mm: (B, 3, H, W) float32 millimetres, see `graspcut.nn.working_scale.sample_depth`; not an array
             for networks that do not take them.
     """
 
@@ -66,7 +66,7 @@ class WorkingTarget:
     Attributes:
         working_focal_px: of the network.
         size: (width, height) of the items, whole multiples of 16.
-        neighbours: add what `sample_neighbours` would find.
+        neighbours: add those that `sample_depth` would find.
     """
 
     working_focal_px: float
@@ -77,7 +77,7 @@ class WorkingTarget:
         """See the class."""
         height, width = sample.size
         working = working_size(height, width, sample.focal_px, self.working_focal_px)
-        (rows, row_place), (columns, column_place) = (
+        (rows, above, row_place), (columns, left, column_place) = (
             _placed(full, sampled, side, rng)
             for full, sampled, side in zip((height, width), working, self.size[::-1], strict=True)
         )
@@ -90,7 +90,6 @@ class WorkingTarget:
         neighbours = None
         if self.neighbours:
             neighbours = np.zeros((3, *item_labels.shape), np.float32)
-            above, left = np.maximum(rows - 1, 0), np.maximum(columns - 1, 0)
             for number, taken in enumerate(((above, columns), (rows, left), (above, left))):
                 neighbours[number, row_place, column_place] = depth[np.ix_(*taken)]
         return SegmentationBatch(item_depth, np.float32(sample.focal_px * scale), item_labels, neighbours)
@@ -107,11 +106,17 @@ class HeldTarget:
         return HeldBatch(*self.target(sample, rng))
 
 
-def _placed(full: int, sampled: int, side: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], slice]:
-    """Which of `full` pixels are taken when an axis is sampled at `sampled` ones, and where they lie in the item."""
-    source = np.minimum((2 * np.arange(sampled) + 1) * full // (2 * sampled), full - 1)
+def _placed(
+    full: int, sampled: int, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:
+    """Which of `full` pixels are taken when an axis is sampled at `sampled` ones, those before, and where they lie."""
+    centres = 2 * np.arange(sampled) + 1
+    source = np.minimum(centres * full // (2 * sampled), full - 1)
+    before = np.maximum(source - 1, 0)
+    if sampled > full:  # the first of the two around it
+        before = np.maximum(centres * full - sampled, 0) // (2 * sampled)
     if sampled > side:
         first = int(rng.integers(sampled - side + 1))
-        return source[first : first + side], slice(0, side)
+        return source[first : first + side], before[first : first + side], slice(0, side)
     first = int(rng.integers(side - sampled + 1))
-    return source, slice(first, first + sampled)
+    return source, before, slice(first, first + sampled)

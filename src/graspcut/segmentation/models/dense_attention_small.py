@@ -103,7 +103,7 @@ class DenseAttentionSmall(nn.Module):
         Args:
             depth_mm: (B, 1, H, W) float32 millimetres, 0 = no data; any H, W from 16 pixels on.
             focal_px: (B,) float32, focal length in pixels at this resolution; about `working_focal_px` for good labels.
-            neighbours_mm: (B, 3, H, W) float32 millimetres, from `sample_neighbours`; only with `neighbours`. Without
+            neighbours_mm: (B, 3, H, W) float32 millimetres, from `sample_depth`; only with `neighbours`. Without
                 them the adjacent pixels of `depth_mm` are taken, as for a frame that was not resampled.
 
         Returns:

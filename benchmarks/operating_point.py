@@ -1,15 +1,15 @@
-"""Batch-norm statistics over whole rendered frames, and the background's weight: what each brings without any training.
+"""Batch-norm statistics over whole rendered frames, and the weights of the classes: what each brings without training.
 
     python benchmarks/operating_point.py dense-attention-small --save docs/results/operating-point.json
 
 The model's batch-norm statistics are kept ("as trained") or taken anew over whole frames of one or both versions of the
-renderer, and the probability of background is multiplied by several factors, 1 / `Segmenter.sensitivity`. Scored on
-frames with objects of unseen kinds: mean IOU where there is a hand or an object, and the percentage of pixels called
-hand or object in frames without one. No real frame is looked at, so that a point may be chosen here.
+renderer, and the probabilities of background (by 1 / `Segmenter.sensitivity`) and of object are multiplied by several
+factors. Scored on frames with objects of unseen kinds: mean IOU where there is a hand or an object, and the percentage
+of pixels called hand or object in frames without one. No real frame is looked at, so that a point may be chosen here.
 
     python benchmarks/operating_point.py runs/shipped/1-new-places/average-0.6 --background 2 --write runs/calibrated
 
-writes the model with the chosen factor built in: the shipped weights were made so.
+writes the model with the chosen factors built in: the shipped weights were made so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from graspcut.frames.camera import focal_length_px
 from graspcut.frames.json_files import write_json_atomically
-from graspcut.labels import BACKGROUND
+from graspcut.labels import BACKGROUND, OBJECT
 from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.nn.working_scale import WorkingScale
 from graspcut.runtime.model_folder import find_model_folder, load_model_folder, save_model_folder
@@ -41,7 +41,12 @@ from graspcut.synth.scenes.config import ProfileName
 from graspcut.train.sources import RenderedSamples
 from graspcut.train.streams import as_tensors, stacked
 
-FACTORS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+# Of background and of object.
+FACTORS = (
+    *((background, 1.0) for background in (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)),
+    *((background, 1.5) for background in (1.0, 1.5, 2.0, 3.0)),
+    *((background, 2.0) for background in (1.0, 1.5, 2.0, 3.0)),
+)
 STATISTICS: dict[str, tuple[ProfileName, ...]] = {
     "as trained": (),
     "v1 frames": ("v1",),
@@ -52,11 +57,12 @@ _STATISTICS_SEED, _TEST_SEED = 31_001, 31_011
 _BATCH = 8
 
 
-def with_background(network: nn.Module, factor: float) -> nn.Module:
-    """Multiplies the odds of background of a compact network, in place, by the bias of its last layer."""
+def with_odds(network: nn.Module, background: float, held: float = 1.0) -> nn.Module:
+    """Multiplies the odds of background and of object of a compact network, in place, by the bias of its last layer."""
     bias = network.get_parameter("decoder.classify.bias")
     with torch.no_grad():
-        bias[BACKGROUND] += math.log(factor)
+        bias[BACKGROUND] += math.log(background)
+        bias[OBJECT] += math.log(held)
     return network
 
 
@@ -96,7 +102,8 @@ def scored(networks: dict[str, nn.Module], profile: ProfileName, frames: int) ->
         for name, network in networks.items():
             found = probabilities_of(network, frame.depth_mm, focal_length_px(frame.camera, frame.width))
             for factor in FACTORS:
-                labels = labels_of(found, 1 / factor)[0]
+                weights = np.array([factor[0], 1.0, factor[1]], np.float32).reshape(1, 3, 1, 1)
+                labels = labels_of(weights * found)[0]
                 if has_hand:
                     counts[name, factor].add(labelled.labels, labels)
                 else:
@@ -104,7 +111,7 @@ def scored(networks: dict[str, nn.Module], profile: ProfileName, frames: int) ->
     table: dict[str, dict[str, dict[str, float]]] = {}
     for (name, factor), count in counts.items():
         result = count.scores()
-        table.setdefault(name, {})[str(factor)] = {
+        table.setdefault(name, {})["{:g} {:g}".format(*factor)] = {
             "mean_iou": 100 * result.mean_iou,
             "hand_iou": 100 * result.hand_iou,
             "object_iou": 100 * result.object_iou,
@@ -118,11 +125,11 @@ def markdown(results: dict[str, Any]) -> str:
     lines = []
     for profile, table in results["sets"].items():
         lines += [f"Frames of {profile}: mean IOU (false pixels in frames without a hand), percent", ""]
-        lines += ["| statistics | " + " | ".join(f"x {factor:g}" for factor in FACTORS) + " |"]
-        lines += ["|---" * (1 + len(FACTORS)) + "|"]
-        for name, row in table.items():
-            cells = [f"{row[str(f)]['mean_iou']:.1f} ({row[str(f)]['false_without_hand']:.2f})" for f in FACTORS]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines += ["| background, object times | " + " | ".join(table) + " |", "|---" * (1 + len(table)) + "|"]
+        for factor in FACTORS:
+            scores = [row["{:g} {:g}".format(*factor)] for row in table.values()]
+            cells = [f"{score['mean_iou']:.1f} ({score['false_without_hand']:.2f})" for score in scores]
+            lines.append("| {:g}, {:g} | ".format(*factor) + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -134,18 +141,21 @@ def main() -> None:
     parser.add_argument("--statistics-frames", type=int, default=640)
     parser.add_argument("--test-frames", type=int, default=300, help="of each version of the renderer")
     parser.add_argument("--save", type=Path, help="JSON of the scores")
+    parser.add_argument("--as-trained", action="store_true", help="take no statistics anew")
     parser.add_argument("--background", type=float, default=1.0, help="factor for --write")
-    parser.add_argument("--write", type=Path, help="only write the model with this factor built in, to this folder")
+    parser.add_argument("--object", type=float, default=1.0, help="factor for --write")
+    parser.add_argument("--write", type=Path, help="only write the model with these factors built in, to this folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.write is not None:
         config, _ = load_model_folder(find_model_folder(options.model))
-        network = with_background(Segmenter.load_network(options.model), options.background)
-        save_model_folder(options.write, config, network.state_dict(), f"# Background times {options.background:g}\n")
+        network = with_odds(Segmenter.load_network(options.model), options.background, options.object)
+        card = f"# Background times {options.background:g}, object times {options.object:g}\n"
+        save_model_folder(options.write, config, network.state_dict(), card)
         return
     shipped = Segmenter.load_network(options.model)
     networks = {}
-    for name, profiles in STATISTICS.items():
+    for name, profiles in list(STATISTICS.items())[: 1 if options.as_trained else None]:
         networks[name] = copy.deepcopy(shipped)
         if profiles:
             recompute_batch_norms(networks[name], whole_frame_batches(profiles, options.statistics_frames))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.operating_point import with_background
+from benchmarks.operating_point import with_odds
 from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, views_of
 
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
@@ -95,8 +95,12 @@ def test_the_odds_of_background_are_multiplied(tmp_path: Path) -> None:
     def odds() -> torch.Tensor:
         with torch.no_grad():
             found = torch.softmax(network(depth, focal), dim=1)
-        return found[:, :1] / found[:, 1:]
+        return found[:, :1] / found[:, 1:]  # of background against hand and object
 
     before = odds()
-    with_background(network, 2.0)
+    with_odds(network, 2.0)
     assert torch.allclose(odds(), 2 * before, rtol=1e-3)
+    with_odds(network, 0.5, held=2.0)
+    after = odds()
+    assert torch.allclose(after[:, :1], before[:, :1], rtol=1e-3)
+    assert torch.allclose(after[:, 1:], before[:, 1:] / 2, rtol=1e-3)

@@ -51,6 +51,8 @@ class ViewConfig:
         cube_mm: Edge of the cube in the middle of its variation.
         forearm: Keep forearm pixels, as frames that `graspcut segment` labels have them.
         mask_errors: Share of the views whose mask is given errors as a segmentation makes them.
+        worse: How cubes lie that a network which is trained on these views is also asked to place better; None: of no
+            such use.
     """
 
     roll_deg: float | None = None
@@ -61,6 +63,7 @@ class ViewConfig:
     cube_mm: float = CUBE_MM
     forearm: bool = True
     mask_errors: float = 0.7
+    worse: ViewConfig | None = None
 
     def draw(self, rng: np.random.Generator, right: bool, along_mm: NDArray[np.floating] = _UP) -> View:
         """A random view of a hand, which points along (x, y) `along_mm`."""
@@ -86,17 +89,17 @@ def upright_deg(along: NDArray[np.floating]) -> float:
     return float(np.degrees(np.arctan2(along[0], -along[1])))
 
 
-# Hands of whole frames: the locator says where they are and which way they point.
-ALL_VIEWS = ViewConfig(roll_deg=5.0, aligned_mm=18.0)
-# The same before they are placed well: as far off as the locator is.
+# Hands of whole frames before they are placed well: as far off as the locator is.
 PLACING_VIEWS = ViewConfig(roll_deg=10.0, aligned_mm=40.0, shift_mm=35.0)
-# How far stored views are moved: standard deviations in pixels and in halves of the cube.
-_MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
-LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM)
+# The same once they are: the locator says where they are and which way they point.
+ALL_VIEWS = ViewConfig(roll_deg=5.0, aligned_mm=18.0, worse=PLACING_VIEWS)
 # The locator's second look: as far off as its first one was.
 NEAR_LOCATOR_VIEWS = ViewConfig(roll_deg=15.0, aligned_mm=40.0, shift_mm=35.0, cube_mm=NEAR_LOCATOR_CUBE_MM)
+LOCATOR_VIEWS = ViewConfig(shift_mm=30.0, cube_mm=LOCATOR_CUBE_MM, worse=NEAR_LOCATOR_VIEWS)
 # As NYU's frames: right hands, upright, cut out without the arm.
 UPRIGHT_VIEWS = ViewConfig(roll_deg=10.0, mirror="right", forearm=False, mask_errors=0.0)
+# How far stored views are moved: standard deviations in pixels and in halves of the cube.
+_MOVED_PX, _MOVED_DEPTH = 1.5, 0.05
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.json_files import write_json_atomically
-from graspcut.pose.crops import HandCrops
+from graspcut.pose.crops import LOCATED_JOINTS, HandCrops
 from graspcut.pose.data import (
     LOCATOR_VIEWS,
     PoseBatch,
@@ -202,10 +202,11 @@ def stored_joint_samples(
         hands, held = split_hands(training, load_hands(training, folder, arm=training.network == "locator"))
         needs_parts = training.masks and training.network in _MASKED
         network = load_part_network(training.parts) if needs_parts else None
-        views = LOCATOR_VIEWS if training.network == "locator" else training.views
+        locator = training.network == "locator"
+        views, joints = (LOCATOR_VIEWS, LOCATED_JOINTS) if locator else (training.views, None)
         made = {
-            "train": joint_samples(hands, network, views, training.views_per_hand, training.data_seed),
-            "held": joint_samples(held, network, views, 0, training.data_seed),
+            "train": joint_samples(hands, network, views, training.views_per_hand, training.data_seed, joints),
+            "held": joint_samples(held, network, views, 0, training.data_seed, joints),
         }
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()

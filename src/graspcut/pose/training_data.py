@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,9 @@ from numpy.typing import NDArray
 
 from graspcut.frames.dataset import open_dataset
 from graspcut.frames.errors import FrameError
-from graspcut.pose.crops import LOCATED_JOINTS, HandCrops, hand_windows, render_crops
+from graspcut.pose.crops import HandCrops, hand_windows, render_crops
 from graspcut.pose.data import (
     ALL_VIEWS,
-    LOCATOR_VIEWS,
-    NEAR_LOCATOR_VIEWS,
-    PLACING_VIEWS,
     UPRIGHT_VIEWS,
     CropTarget,
     PoseBatch,
@@ -167,12 +165,23 @@ def predict_parts(
 
 
 def joint_samples(
-    hands: HandCrops, network: PartNetwork | None, views: ViewConfig, views_per_hand: int, seed: int
+    hands: HandCrops,
+    network: PartNetwork | None,
+    views: ViewConfig,
+    views_per_hand: int,
+    seed: int,
+    joints: Sequence[int] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Views of hands with predicted parts, made once, by name of the fields of `PoseBatch`.
 
-    Random views of hands in whole frames are half as many again: cubes that lie as badly as those that the joint
-    network is asked to place better, without parts as there. So are the locator's: its second looks.
+    Args:
+        hands: what is seen.
+        network: predicts the parts; None leaves them out.
+        views: how the cubes lie. Half as many again lie as `views.worse` says, without parts, as where a network is
+            asked to place them better.
+        views_per_hand: random views of each hand; 0 makes one view for measuring.
+        seed: of all draws.
+        joints: which joints; None takes all.
     """
     rng = np.random.default_rng([seed, 77])
     target = CropTarget(views, fixed=views_per_hand == 0)
@@ -180,16 +189,14 @@ def joint_samples(
     crops = np.concatenate([batch.crop for batch in batches])
     # The fast output: what the joint network is used with, and its masks are coarser still.
     parts = np.zeros(crops.shape, np.uint8) if network is None else predict_parts(network, crops, output_stride=2)
-    if views in (ALL_VIEWS, LOCATOR_VIEWS) and views_per_hand > 0:
-        badly = CropTarget(PLACING_VIEWS if views == ALL_VIEWS else NEAR_LOCATOR_VIEWS)
+    if views.worse is not None and views_per_hand > 0:
+        badly = CropTarget(views.worse)
         batches += [badly(arrays_of(hands.at_knuckles()), rng) for _ in range((views_per_hand + 1) // 2)]
         crops = np.concatenate([batch.crop for batch in batches])
         parts = np.concatenate([parts, np.zeros((len(crops) - len(parts), *parts.shape[1:]), np.uint8)])
-    if views == LOCATOR_VIEWS:
-        batches = [
-            batch._replace(joints=batch.joints[:, LOCATED_JOINTS], visible=batch.visible[:, LOCATED_JOINTS])
-            for batch in batches
-        ]
+    if joints is not None:
+        taken = list(joints)
+        batches = [batch._replace(joints=batch.joints[:, taken], visible=batch.visible[:, taken]) for batch in batches]
     return {
         "crop": crops.astype(np.float16),
         "parts": parts,

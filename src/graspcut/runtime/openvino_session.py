@@ -25,6 +25,7 @@ from graspcut.runtime.openvino_core import openvino, shared_core
 MOST_COMPILED = 4
 CALLS_TO_BE_COMPILED = 100
 _MOST_COUNTED = 1000
+_PREPARATION = 2  # of graphs, before they are compiled: to be raised with every change, for those that are kept
 _HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 _Key = tuple[Any, ...]
@@ -65,6 +66,8 @@ class OpenVinoSession:
         self.description = GraphDescription.from_json(_metadata(self._model), path)
         self.device = device
         self.precision = self.description.precision
+        if self.precision == "int8":
+            give_own_constants(self._model)
         if self.precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise BackendError(
                 f"{path} is a bf16 graph, and this processor has no bfloat16 arithmetic: use the fp32 or int8 one"
@@ -166,7 +169,7 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
         }
         # Threads and streams are given anew when it is read.
-        key = cache_key(self._digest, what, self.precision, *_machine())
+        key = cache_key(self._digest, what, self.precision, _PREPARATION, *_machine())
         compiled = compile_or_read(key, model, settings)
         requests: _Requests = LifoQueue()
         for _ in range(self.parallel_calls):
@@ -199,6 +202,19 @@ def _machine() -> tuple[str, ...]:
     core = shared_core()
     properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
     return (openvino.get_version(), *(str(core.get_property("CPU", name)) for name in properties))
+
+
+def give_own_constants(model: openvino.Model) -> None:
+    """Gives every operation constants that no other one reads, in place.
+
+    A file holds equal constants once. The engine does not recognise a convolution whose weights, scale or zero point
+    are another one's too as one of int8, and computes it in float32.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant":
+            for reader in sorted(node.output(0).get_target_inputs(), key=lambda entry: entry.get_index())[1:]:
+                own = openvino.op.Constant(node.get_element_type(), node.get_output_shape(0), node.get_data().ravel())
+                reader.replace_source_output(own.output(0))
 
 
 def static_model(

@@ -26,7 +26,7 @@ def test_it_is_safe_by_default(tmp_path: Path) -> None:
     config = task_config(training, len(reader))
     assert config.steps == recipe.FINE_TUNING_STEPS and config.optimisation.learning_rate == 3e-4
     assert config.optimisation.average_decay == 0.99
-    views = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
+    views = recipe._views(training, recipe._recorded(training, working_at(240.0)), working_at(240.0))
     rendered = [view for view in views if isinstance(view.samples, RenderedSamples)]
     recorded = [view for view in views if isinstance(view.samples, FolderSamples)]
     total = sum(view.probability for view in views)
@@ -34,11 +34,11 @@ def test_it_is_safe_by_default(tmp_path: Path) -> None:
     assert recorded and sum(view.probability for view in recorded) == pytest.approx(0.5 * total)
     for share, count in ((0.25, 2), (0.0, 1)):
         other = SegmentationTraining(start="a", data=(tmp_path / "mine",), rendered_share=share)
-        views = recipe._views(other, recipe._recorded_samples(other, 240.0), working_at(240.0))
+        views = recipe._views(other, recipe._recorded(other, working_at(240.0)), working_at(240.0))
         got = sum(view.probability for view in views if isinstance(view.samples, RenderedSamples))
         assert len(views) == count and got == pytest.approx(share * sum(view.probability for view in views))
     fresh = SegmentationTraining(data=(tmp_path / "mine",))
-    assert len(recipe._views(fresh, recipe._recorded_samples(fresh, None), working_at(None))) == 1, (
+    assert len(recipe._views(fresh, recipe._recorded(fresh, working_at(None)), working_at(None))) == 1, (
         "a fresh network: data alone"
     )
     with pytest.raises(ValueError, match="leaves nothing"):
@@ -49,12 +49,12 @@ def test_training_follows_the_split_and_reads_shards(tmp_path: Path) -> None:
     reader = write_dataset(tmp_path / "mine", 12, recordings=4)
     split_datasets([tmp_path / "mine"], validation_share=0.25)
     training = SegmentationTraining(start="a", data=(tmp_path / "mine",))
-    (samples,) = recipe._recorded_samples(training, None)
+    ((samples, _),) = recipe._recorded(training, working_at(None))
     assert isinstance(samples, FolderSamples) and samples.frames == frames_of_part(reader, "train")
     (part,) = recipe._validation(training, working_at(None))
     assert isinstance(part.samples, FolderSamples) and part.samples.frames == frames_of_part(reader, "validation")
     pack_datasets([tmp_path / "mine"], tmp_path / "shards")
-    (shards,) = recipe._recorded_samples(SegmentationTraining(data=(tmp_path / "shards",)), None)
+    ((shards, _),) = recipe._recorded(SegmentationTraining(data=(tmp_path / "shards",)), working_at(None))
     assert isinstance(shards, ShardSamples) and len(shards) == 9
     assert shards.sample(0)["labels"].shape == (24, 32)
 

@@ -100,13 +100,28 @@ def test_rendered_frames_have_the_scale_of_the_network(width: int | None, size: 
 def test_folders_are_brought_to_the_scale_of_the_network(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
     training = SegmentationTraining(data=(folder,), batch_size=2)
-    (view,) = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
+    (view,) = recipe._views(training, recipe._recorded(training, working_at(240.0)), working_at(240.0))
     assert isinstance(view.samples, FolderSamples)
     sample = view.samples.sample(0)
     assert sample["depth_mm"].shape == (48, 64)
     assert sample.focal_px == 240.0
-    (whole,) = recipe._views(training, recipe._recorded_samples(training, None), working_at(None))
+    (whole,) = recipe._views(training, recipe._recorded(training, working_at(None)), working_at(None))
     assert whole.samples.sample(0)["depth_mm"].shape == (96, 128)
+
+
+def test_a_network_with_neighbours_is_shown_what_sampling_passes_over(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", width=128, height=96, focal_px=480.0)
+    training = SegmentationTraining(data=(folder,), batch_size=2)
+    network = working_at(240.0, takes_neighbours=True)
+    (view,) = recipe._views(training, recipe._recorded(training, network), network)
+    sample = view.samples.sample(0)
+    depth = sample["depth_mm"]
+    assert depth.shape == (96, 128)
+    item = view.target(sample, np.random.default_rng(0))
+    assert item.depth_mm.shape == (1, 48, 64) and item.labels.shape == (48, 64) and item.focal_px == 240.0
+    passed_over = np.stack([depth[::2, 1::2], depth[1::2, ::2], depth[::2, ::2]])
+    np.testing.assert_array_equal(item.neighbours_mm, passed_over)
+    np.testing.assert_array_equal(item.depth_mm[0], depth[1::2, 1::2])
 
 
 def test_trains_exports_and_goes_on_from_the_export(tmp_path: Path) -> None:
@@ -191,7 +206,7 @@ def test_a_folder_of_several_sizes_trains_and_damaged_frames_are_left_out(
     assert result.finished and result.left_out > 0
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
     assert len(told) == 1 and "3.png" in told[0]
-    views = recipe._views(training, recipe._recorded_samples(training, 240.0), working_at(240.0))
+    views = recipe._views(training, recipe._recorded(training, working_at(240.0)), working_at(240.0))
     assert sorted(len(view.samples.frames or ()) for view in views) == [1, 3]  # type: ignore[attr-defined]
 
 

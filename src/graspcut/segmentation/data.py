@@ -23,6 +23,9 @@ PAPER_AUGMENTATION = AugmentationConfig(flip=0.5, warp=1.0, rotation_deg=30.0, n
 """Flip, rotation and Gaussian noise on depth, as the paper lists them (its ranges are not published)."""
 
 
+_Axis = tuple[NDArray[np.int64], NDArray[np.int64]]  # pixels that are taken, and those before them
+
+
 class SegmentationBatch(NamedTuple):
     """One batch of equally large frames; one item of it has no leading B.
 
@@ -54,6 +57,29 @@ def segmentation_target(sample: Sample, _rng: np.random.Generator) -> Segmentati
     """The item of a sample with the maps "depth_mm" and "labels"."""
     depth: NDArray[np.float32] = sample["depth_mm"]
     return SegmentationBatch(depth[np.newaxis], np.float32(sample.focal_px), sample["labels"])
+
+
+@dataclass(frozen=True)
+class SampledTarget:
+    """The item of a sample at one size, with the pixels that sampling passes over as neighbours.
+
+    Unlike `WorkingTarget` it keeps what an augmentation has made of the scale.
+
+    Attributes:
+        size: (width, height) of the items.
+    """
+
+    size: tuple[int, int]
+
+    def __call__(self, sample: Sample, _rng: np.random.Generator) -> SegmentationBatch:
+        """See the class."""
+        depth, labels = sample["depth_mm"], sample["labels"]
+        rows, columns = (_taken(full, side) for full, side in zip(sample.size, self.size[::-1], strict=True))
+        taken = np.ix_(rows[0], columns[0])
+        focal_px = sample.focal_px * math.sqrt(math.prod(self.size) / math.prod(sample.size))
+        return SegmentationBatch(
+            depth[taken][np.newaxis], np.float32(focal_px), labels[taken], _neighbours_mm(depth, rows, columns)
+        )
 
 
 @dataclass(frozen=True)
@@ -90,8 +116,7 @@ class WorkingTarget:
         neighbours = None
         if self.neighbours:
             neighbours = np.zeros((3, *item_labels.shape), np.float32)
-            for number, taken in enumerate(((above, columns), (rows, left), (above, left))):
-                neighbours[number, row_place, column_place] = depth[np.ix_(*taken)]
+            neighbours[:, row_place, column_place] = _neighbours_mm(depth, (rows, above), (columns, left))
         return SegmentationBatch(item_depth, np.float32(sample.focal_px * scale), item_labels, neighbours)
 
 
@@ -106,17 +131,28 @@ class HeldTarget:
         return HeldBatch(*self.target(sample, rng))
 
 
+def _taken(full: int, sampled: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of `full` pixels are taken when an axis is sampled at `sampled` ones, and those before them."""
+    centres = 2 * np.arange(sampled) + 1
+    source = np.minimum(centres * full // (2 * sampled), full - 1)
+    if sampled > full:  # the first of the two around it
+        return source, np.maximum(centres * full - sampled, 0) // (2 * sampled)
+    return source, np.maximum(source - 1, 0)
+
+
 def _placed(
     full: int, sampled: int, side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], slice]:
-    """Which of `full` pixels are taken when an axis is sampled at `sampled` ones, those before, and where they lie."""
-    centres = 2 * np.arange(sampled) + 1
-    source = np.minimum(centres * full // (2 * sampled), full - 1)
-    before = np.maximum(source - 1, 0)
-    if sampled > full:  # the first of the two around it
-        before = np.maximum(centres * full - sampled, 0) // (2 * sampled)
+    """`_taken` of an axis of an item with `side` pixels, and where in it they lie."""
+    source, before = _taken(full, sampled)
     if sampled > side:
         first = int(rng.integers(sampled - side + 1))
         return source[first : first + side], before[first : first + side], slice(0, side)
     first = int(rng.integers(side - sampled + 1))
     return source, before, slice(first, first + sampled)
+
+
+def _neighbours_mm(depth: NDArray[np.float32], rows: _Axis, columns: _Axis) -> NDArray[np.float32]:
+    """(3, h, w): the pixels above, left, and above left of those that are taken."""
+    (row, above), (column, left) = rows, columns
+    return np.stack([depth[np.ix_(*taken)] for taken in ((above, column), (row, left), (above, left))])

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from graspcut.frames.camera import focal_length_px
+from graspcut.frames.camera import Camera, focal_length_px
 from graspcut.frames.camera_files import find_camera
 from graspcut.frames.dataset import DatasetReader, open_dataset
 from graspcut.frames.errors import FrameError
@@ -25,7 +25,7 @@ from graspcut.frames.label_shares import read_label_shares
 from graspcut.frames.shards import INDEX_NAME as SHARDS_INDEX
 from graspcut.frames.shards import ShardReader
 from graspcut.frames.splits import frames_of_part, is_split
-from graspcut.segmentation.data import PAPER_AUGMENTATION, segmentation_target
+from graspcut.segmentation.data import PAPER_AUGMENTATION, SampledTarget, segmentation_target
 from graspcut.segmentation.mixing import rendered_samples, rendered_views, size_at_scale, working_focal_px
 from graspcut.segmentation.own_losses import open_loss_file, weights_of
 from graspcut.segmentation.recipe_options import AugmentationOptions, LossOptions, OptimisationOptions, given
@@ -36,7 +36,7 @@ from graspcut.synth.generator import SynthConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.optimisation import steps_per_epoch
 from graspcut.train.sources import FolderSamples, ShardSamples
-from graspcut.train.streams import TrainingData, ValidationPart, View
+from graspcut.train.streams import Target, TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
 
 __all__ = ["build_start", "held_out_readers", "task_config", "train_segmentation"]
@@ -52,6 +52,8 @@ _MIXED_SEED = 500_009  # keeps rendered frames beside recorded ones apart from t
 # Windows around a hand teach more per second than whole frames: (part of width and height, share among windows).
 _WINDOWS = (((0.4, 8 / 15), 0.5), ((0.55, 0.6), 0.5))
 _WHOLE_BATCH = 0.375  # of the windows' batch size, so that batches cost about the same
+
+_Recorded = tuple[FolderSamples | ShardSamples, Target]
 
 
 def train_segmentation(
@@ -73,7 +75,7 @@ def train_segmentation(
     own_losses = None
     if training.loss_file is not None:
         own_losses = open_loss_file(training.loss_file, weights_of(training.loss_term))
-    recorded = _recorded_samples(training, working_focal_px(model))
+    recorded = _recorded(training, model)
     data = TrainingData(
         _views(training, recorded, model),
         _validation(training, model),
@@ -81,7 +83,7 @@ def train_segmentation(
         seed=training.data_seed,
         workers=training.workers,
     )
-    frames = sum(len(samples) for samples in recorded)
+    frames = sum(len(samples) for samples, _ in recorded)
     task = SegmentationTask(
         model_config,
         task_config(training, frames),
@@ -153,35 +155,39 @@ def held_out_readers(training: SegmentationTraining) -> list[DatasetReader]:
     return [_reader(folder, training) for folder in training.data if is_split(folder)]
 
 
-def _recorded_samples(
-    training: SegmentationTraining, working_focal: float | None
-) -> list[FolderSamples | ShardSamples]:
+def _recorded(training: SegmentationTraining, network: nn.Module) -> list[_Recorded]:
     """The training samples of all folders and shards."""
-    found: list[FolderSamples | ShardSamples] = []
+    found: list[_Recorded] = []
     for folder in training.data:
         if (folder / SHARDS_INDEX).is_file():
             shards = ShardReader(folder)
             height, width = shards.read_depth_and_labels(0)[0].shape
-            size = size_at_scale(height, width, focal_length_px(shards.camera(0), width), working_focal)
-            found.append(ShardSamples(shards, training.data_seed, size))
+            size, target = _at_scale(network, height, width, shards.camera(0))
+            found.append((ShardSamples(shards, training.data_seed, size), target))
         else:
-            found += _folder_samples(_reader(folder, training), training.data_seed, working_focal)
+            found += _of_folder(_reader(folder, training), training.data_seed, network)
     return found
 
 
-def _folder_samples(
-    reader: DatasetReader,
-    seed: int | None,
-    working_focal: float | None,
-    most: int | None = None,
-    part: str = "train",
-) -> list[FolderSamples]:
-    """Samples of a folder at the scale of the network, one source for each size that its frames then have.
+def _at_scale(
+    network: nn.Module, height: int, width: int, camera: Camera | None
+) -> tuple[tuple[int, int] | None, Target]:
+    """The size that samples are read at, and what makes items of them at the scale of the network."""
+    size = size_at_scale(height, width, focal_length_px(camera, width), working_focal_px(network))
+    if size is None or not getattr(network, "takes_neighbours", False):
+        return size, segmentation_target
+    return None, SampledTarget(size)  # it looks at pixels that frames of this size no longer have
+
+
+def _of_folder(
+    reader: DatasetReader, seed: int | None, network: nn.Module, most: int | None = None, part: str = "train"
+) -> list[_Recorded]:
+    """Samples of a folder, one source for each size of its frames, and what brings them to the network's scale.
 
     Args:
         reader: The folder.
         seed: Of the order; None keeps it.
-        working_focal: Focal length of the network; None leaves the frames as they are.
+        network: That will meet them.
         most: Frames to use at most, the first ones; None uses all.
         part: Which frames of a folder that has been split.
     """
@@ -191,15 +197,12 @@ def _folder_samples(
             found.setdefault(reader.depth_size(number), []).append(number)
     if not found:
         raise FrameError(f"{reader.directory} has no frame that can be read; expected at least one.")
-    return [
-        FolderSamples(
-            reader,
-            seed=seed,
-            size=size_at_scale(height, width, focal_length_px(reader.camera(frames[0]), width), working_focal),
-            frames=None if len(frames) == len(reader) else tuple(frames),
-        )
-        for (height, width), frames in found.items()
-    ]
+    recorded: list[_Recorded] = []
+    for (height, width), numbers in found.items():
+        size, target = _at_scale(network, height, width, reader.camera(numbers[0]))
+        frames = None if len(numbers) == len(reader) else tuple(numbers)
+        recorded.append((FolderSamples(reader, seed=seed, size=size, frames=frames), target))
+    return recorded
 
 
 def _synth(training: SegmentationTraining, working_focal: float | None, **changes: Any) -> SynthConfig:
@@ -211,21 +214,19 @@ def _synth(training: SegmentationTraining, working_focal: float | None, **change
     return SynthConfig(width=width, height=height, sensor=training.sensor, colour=False, **changes)
 
 
-def _views(
-    training: SegmentationTraining, recorded: Sequence[FolderSamples | ShardSamples], network: nn.Module
-) -> list[View]:
+def _views(training: SegmentationTraining, recorded: Sequence[_Recorded], network: nn.Module) -> list[View]:
     paper = training.preset == "paper"
     batch = training.frames_per_batch
     if recorded:
         augmentation = _augmentation(training, PAPER_AUGMENTATION if paper else AugmentationConfig.full())
         views = [
-            View(samples, segmentation_target, probability=len(samples), batch_size=batch, augmentation=augmentation)
-            for samples in recorded
+            View(samples, target, probability=len(samples), batch_size=batch, augmentation=augmentation)
+            for samples, target in recorded
         ]
         share = training.share_of_rendered
         if share == 0:
             return views
-        weight = share / (1 - share) * sum(len(samples) for samples in recorded)
+        weight = share / (1 - share) * sum(len(samples) for samples, _ in recorded)
         seed = training.data_seed + _MIXED_SEED
         return [*views, *rendered_views(network, share=weight, batch_size=batch, seed=seed)]
     augmentation = _augmentation(training, PAPER_AUGMENTATION if paper else AugmentationConfig.rendered())
@@ -259,11 +260,9 @@ def _validation(training: SegmentationTraining, network: nn.Module) -> list[Vali
     readers = held_out_readers(training)
     if readers:
         return [
-            ValidationPart(samples, segmentation_target, len(samples))
+            ValidationPart(samples, target, len(samples))
             for reader in readers
-            for samples in _folder_samples(
-                reader, None, working_focal_px(network), training.validation_count, "validation"
-            )
+            for samples, target in _of_folder(reader, None, network, training.validation_count, "validation")
         ]
     if training.data:
         return []

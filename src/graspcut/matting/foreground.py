@@ -35,7 +35,7 @@ Borders = Literal["exact", "reflect"]
 
 SCALES = 6
 SWEEPS = 20
-DEFAULT_TOLERANCE = 0.3 / 255.0
+DEFAULT_TOLERANCE = 0.4 / 255.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def estimate_foreground(
         kappa: weight of smoothness.
         borders: "exact" or "reflect", see above.
         tolerance: stop when the error left where alpha > 0 is expected to be at most this.
-        threads: processor threads; at most two, and what this process may use, if None.
+        threads: processor threads, for images of 800 rows and more; at most two, and what this process may use, if
+            None.
 
     Returns:
         (H, W, 3) float32, between the smallest and the largest value of each channel. Where alpha is 0 everywhere

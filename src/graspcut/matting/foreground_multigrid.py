@@ -27,8 +27,9 @@ _SWEEPS = (2, 3, 2)
 _OVERCORRECTION = (1.3, 1.15, 1.1)
 # Part of a correction that is error still: what one full multigrid pass leaves, and the least that later cycles do. A
 # correction is compared with the one before it; if it is not this much smaller, corrections are taken as they are.
-_LEFT_AT_FIRST, _LEFT_AT_LEAST, _SHRINKS = 0.2, 0.2, 0.8
-_ROWS_WORTH_A_THREAD = 200
+_LEFT_AT_FIRST, _LEFT_AT_LEAST, _SHRINKS = 0.3, 0.2, 0.8
+# On a busy machine waiting for another thread costs more than it saves on less than this.
+_ROWS_WORTH_A_THREAD = 400
 # Far from everything visible colours are so smooth that the coarser grids alone give them.
 _BAND_PX = 7
 _BANDED_GRIDS = 2

@@ -34,7 +34,7 @@ def adapt(
     """Makes a network better for recordings that nobody labelled.
 
     With --quick it takes seconds and only the statistics of normalisation are brought to the recording; otherwise it is
-    trained too. What costs rendered frames more than a point is done half way, or a quarter, or not at all. Whether the
+    trained too. What costs rendered frames more than a point is done in part, or not at all. Whether the
     recording itself gains nobody can say without labels: look at before_after.png.
 
     Args:

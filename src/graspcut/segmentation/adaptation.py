@@ -2,9 +2,9 @@
 
 A teacher labels the recording: the network itself, with what the frames before and after know (`stream.py`). Where it
 is sure, its labels teach; the rest is unknown. Fresh rendered frames are mixed in by a stated share, and on them the
-network is held to what it said before, so that nothing is forgotten; where something is, a round is taken half way, or
-a quarter, or back. Before any training, half of the batch-norm statistics are taken from the recording; `quick` stops
-there.
+network is held to what it said before, so that nothing is forgotten; where something is, only three quarters of the way
+are gone, or half, or a quarter, or none. Before any training, half of the batch-norm statistics are taken from the
+recording; `quick` stops there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from graspcut.train.trainer import RunConfig, prepare_run
 
 _LEAST_HAND_SHARE = 0.002  # of a frame's pixels, to count as a frame in which a hand may be
 _LEAST_FRAMES_WITH_HAND = 0.05
-_ATTEMPTS = 3  # the whole way, half of it, a quarter
+_WAYS = (1.0, 0.75, 0.5, 0.25)  # the whole way, three quarters of it, ...
 _SAMPLE_FRAMES = 24  # of a recording, to see whether there are hands
 _SHOWN = 4
 
@@ -58,7 +58,8 @@ class AdaptationReport:
         before: the network that was given.
         after: the one that was written.
         rounds: figures of each round, the statistics first.
-        shares: how much of the way of each round was taken in the end: the whole, a half or a quarter.
+        shares: how much of the way from the given network to the end of each round was taken: the whole, or three,
+            two or one quarters.
         kept_old: whether all of it lost too much, so that the old network was written.
         finished: False when stopped; the same command continues.
         model_folder: what was written, or None.
@@ -126,24 +127,31 @@ def adapt_to_recordings(
     def score(what: str, before: Figures | None = None) -> Figures | None:
         return figures_of(network, recordings, rendered, own, say, f"scoring {what}", before)
 
-    before = score("before")
-    assert before is not None
-    best_state, best = _state(network), before
+    before = _scored(score, "before")
+    first_state = best_state = _state(network)
+    best = before
     take_statistics(network, statistics_batches(recordings), own.statistics_share)
-    share, figures = _go_as_far_as_allowed(network, best_state, score, "statistics", before, own)
-    rounds, shares = [figures], [share]
+    whole_statistics = _state(network)
+    rounds, shares = list[Figures](), list[float]()
     for number in range(1, 1 if own.quick else own.rounds + 1):
-        if figures.lost(before) <= own.largest_loss:
-            best_state, best = _state(network), figures
-        network.load_state_dict(best_state)
+        if number == 1:  # what one camera's statistics cost on rendered frames, training wins back: its end is judged
+            rounds.append(_scored(score, "statistics"))
+            shares.append(1.0)
         folder = work / f"round-{number}"
         if not train_round(network, known, folder_config, recordings, folder, own, say, number, scene):
             return _report(recordings, before, best, rounds, shares, kept_old=False, target=None)
-        share, figures = _go_as_far_as_allowed(network, best_state, score, f"round {number}", before, own)
+        share, figures = _go_as_far_as_allowed(network, first_state, score, f"round {number}", before, own)
         rounds.append(figures)
         shares.append(share)
-    if figures.lost(before) <= own.largest_loss:
+        if figures.lost(before) > own.largest_loss:
+            break
         best_state, best = _state(network), figures
+    if best is before:
+        network.load_state_dict(whole_statistics)
+        share, figures = _go_as_far_as_allowed(network, first_state, score, "statistics", before, own)
+        rounds[:1], shares[:1] = [figures], [share]
+        if figures.lost(before) <= own.largest_loss:
+            best_state, best = _state(network), figures
     network.load_state_dict(best_state)
     report = _report(recordings, before, best, rounds, shares, kept_old=best is before, target=target)
     _write(target, work, folder_config, network, report, own, inputs)
@@ -151,6 +159,12 @@ def adapt_to_recordings(
     if rows:
         write_image_atomically(work / "before_after.png", contact_sheet(rows, 2, ["before", "after"] * len(first)))
     return report
+
+
+def _scored(score: Callable[[str, Figures | None], Figures | None], what: str) -> Figures:
+    figures = score(what, None)
+    assert figures is not None  # without figures to keep up with there always are some
+    return figures
 
 
 def _go_as_far_as_allowed(
@@ -161,7 +175,7 @@ def _go_as_far_as_allowed(
     before: Figures,
     config: AdaptationConfig,
 ) -> tuple[float, Figures]:
-    """Takes a change of the network whole, half or a quarter, until rendered frames lose little.
+    """Takes a change of the network whole or in part, until rendered frames lose little.
 
     A camera unlike all others pulls far, and a part of the way still brings most of the gain (Wortsman et al., "Robust
     fine-tuning of zero-shot models", 2022).
@@ -178,11 +192,10 @@ def _go_as_far_as_allowed(
         the share of the way, and the figures there.
     """
     end = _state(network)
-    for attempt in range(_ATTEMPTS):
-        share = 1 / 2**attempt
+    for share in _WAYS:
         mixed = {name: start[name].lerp(end[name], share) for name in start if start[name].is_floating_point()}
         network.load_state_dict({**end, **mixed})
-        can_be_less = attempt + 1 < _ATTEMPTS
+        can_be_less = share != _WAYS[-1]
         figures = score(what if share == 1 else f"{what}, {share:g} of it", before if can_be_less else None)
         if figures is not None and figures.lost(before) <= config.largest_loss:
             break

@@ -59,7 +59,7 @@ class AdaptationConfig:
         learning_rate: highest one.
         class_weights: of background, hand and object in the cross entropy.
         largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost, on those of all cameras
-            and on close-ups; of a round that loses more, half or a quarter of the way is taken, or nothing.
+            and on close-ups; of a change that loses more, three quarters of the way are taken, half, a quarter, or nothing.
         test_frames: how many of each of these are scored.
         most_frames: frames of the recordings that are used; of longer ones stretches of two seconds, spread over them.
         seed: of everything random.
@@ -70,7 +70,7 @@ class AdaptationConfig:
     quick: bool = False
     # More steps, or a higher rate, forget more of what is not in the recording, see docs/results.md.
     rounds: int = 1
-    steps: int = 300
+    steps: int = 200
     batch_size: int = 8
     recording_share: float = 0.3
     statistics_share: float = 0.5

@@ -59,7 +59,7 @@ class AdaptationConfig:
         learning_rate: highest one.
         class_weights: of background, hand and object in the cross entropy.
         largest_loss: points of mean IOU on rendered frames of unseen kinds that may be lost, on those of all cameras
-            and on close-ups; of a change that loses more, three quarters of the way are taken, half, a quarter, or nothing.
+            and on close-ups; of a change that loses more, three, two or one quarters of the way are taken, or nothing.
         test_frames: how many of each of these are scored.
         most_frames: frames of the recordings that are used; of longer ones stretches of two seconds, spread over them.
         seed: of everything random.

@@ -82,10 +82,11 @@ class Phase:
 # 128,000 batches of 16 windows, or as many pixels: about two million frames and windows.
 PLAN = (
     Phase("1-new-places", 6_000, 1e-3, whole_share=0.4, next_share=0.6),
-    Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4),
-    Phase("3-long", 55_000, 2e-3, whole_share=0.4),
-    Phase("4-whole", 48_000, 1.5e-3, whole_share=0.7),
-    Phase("5-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
+    Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4, next_share=0.8),
+    Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4),
+    Phase("4-long", 52_000, 2e-3, whole_share=0.4),
+    Phase("5-whole", 48_000, 1.5e-3, whole_share=0.7),
+    Phase("6-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
 )
 
 

@@ -42,7 +42,7 @@ from graspcut.segmentation.models.dense_attention_small import DenseAttentionSma
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
-from graspcut.synth.scenes.config import ProfileName
+from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.sources import RenderedSamples
 from graspcut.train.streams import TrainingData, ValidationPart, View, as_tensors, stacked
@@ -117,7 +117,8 @@ def grown(folder: Path) -> nn.Module:
 def rendered(size: tuple[int, int], window: tuple[int, int] | None, profile: ProfileName, seed: int) -> RenderedSamples:
     """Frames of all cameras of a version of the renderer, or windows out of them."""
     jitter = 0.1 if profile == "v1" else 0.0  # the second version varies focal lengths by itself
-    synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window)
+    scene = SceneConfig(open_handed=0.0 if profile == "v1" else 0.25)
+    synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window, scene=scene)
     return RenderedSamples(FrameGenerator(synth, seed))
 
 

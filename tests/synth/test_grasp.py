@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from graspcut.synth.hands.flesh import hand_primitives
 from graspcut.synth.hands.grasp import PENETRATION_LIMIT_MM, Grasp, sample_grasp
-from graspcut.synth.hands.kinematics import LOWER_LIMIT, UPPER_LIMIT, forward_kinematics, sample_shape
+from graspcut.synth.hands.kinematics import (
+    LOWER_LIMIT,
+    PIP_FLEXION,
+    UPPER_LIMIT,
+    forward_kinematics,
+    sample_shape,
+)
 from graspcut.synth.objects import signed_distance as geometry
 from graspcut.synth.objects.catalogue import HELD_OUT_KINDS, TRAINING_KINDS, HeldObject, build_object
 from graspcut.synth.objects.signed_distance import object_distance
@@ -132,3 +138,19 @@ def test_the_same_seed_gives_the_same_grasp() -> None:
     assert results[0] is not None and results[1] is not None
     np.testing.assert_array_equal(results[0].hand.pose, results[1].hand.pose)
     np.testing.assert_array_equal(results[0].rows, results[1].rows)
+
+
+def test_open_hands_keep_their_fingers_stretched() -> None:
+    def mean_flexion(open_handed: float) -> float:
+        rng = np.random.default_rng(3)
+        found = []
+        for _ in range(25):
+            held = build_object("book", rng)
+            grasp = sample_grasp(rng, sample_shape(rng), held, open_handed=open_handed)
+            if grasp is not None:
+                assert grasp.touching >= 2 and grasp.penetration_mm <= PENETRATION_LIMIT_MM
+                found.append(grasp.hand.pose[PIP_FLEXION].mean())
+        assert len(found) > 10
+        return float(np.mean(found))
+
+    assert mean_flexion(1.0) < 0.6 * mean_flexion(0.0)

@@ -97,7 +97,13 @@ def _orientation(held: HeldObject, rng: np.random.Generator, flush: float) -> Fl
 
 
 def sample_grasp(
-    rng: np.random.Generator, shape: Float64Array, held: HeldObject, attempts: int = 8, *, flush: float = 0.0
+    rng: np.random.Generator,
+    shape: Float64Array,
+    held: HeldObject,
+    attempts: int = 8,
+    *,
+    flush: float = 0.0,
+    open_handed: float = 0.0,
 ) -> Grasp | None:
     """Try to grasp an object with a hand of the given shape.
 
@@ -107,6 +113,8 @@ def sample_grasp(
         held: The object.
         attempts: How many placements to try.
         flush: Share of the placements along the fingers, level with them.
+        open_handed: Share of the grasps in which most fingers stay stretched, as behind something flat that the thumb
+            holds against the palm.
 
     Returns:
         A grasp with two or more touching digits and at most `PENETRATION_LIMIT_MM` penetration, or None.
@@ -141,7 +149,10 @@ def sample_grasp(
         limit[:, 0] = rng.uniform(60, 88, 4)
         limit[:, 1] = rng.uniform(60, 102, 4)
         limit[:, 2] = limit[:, 1] * rng.uniform(0.35, 0.65, 4)
-        lazy = rng.random(4) < (0.45 if pinch else 0.18)  # fingers that do not take part
+        lazy_share = 0.45 if pinch else 0.18
+        if open_handed > 0.0 and rng.random() < open_handed:
+            lazy_share = 0.85
+        lazy = rng.random(4) < lazy_share  # fingers that do not take part
         limit[lazy] = pose[:16].reshape(4, 4)[lazy, 1:] + rng.uniform(0, 0.5, (int(lazy.sum()), 1)) * np.array(
             [50.0, 60.0, 30.0]
         )

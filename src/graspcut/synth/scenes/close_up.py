@@ -78,7 +78,7 @@ def _add_hand(builder: SceneBuilder, other: bool) -> None:
     if rng.random() >= builder.config.hand_only:
         for _ in range(3):
             held = builder.object_to_hold()
-            found = sample_grasp(rng, shape, held, flush=flush)
+            found = sample_grasp(rng, shape, held, flush=flush, open_handed=builder.config.open_handed)
             if found is not None:
                 grasp = (found, held)
                 break

@@ -26,6 +26,7 @@ class SceneConfig:
         nothing: Chance of a frame with neither hand nor object.
         object_only: Chance of an object without a hand; profile v2 calls it background, as nobody holds it.
         hand_only: Chance that a hand holds nothing.
+        open_handed: Share of the grasps in which most fingers stay stretched behind what is held.
         two_hands: Chance of a second hand.
         sleeve: Chance of a sleeve.
         nearest_mm: Smallest distance of the hand from the camera.
@@ -44,6 +45,7 @@ class SceneConfig:
     nothing: float = 0.02
     object_only: float = 0.04
     hand_only: float = 0.2
+    open_handed: float = 0.0
     two_hands: float = 0.16
     sleeve: float = 0.5
     nearest_mm: float = 215.0

@@ -29,7 +29,6 @@ from graspcut.train.run_config import RunConfig
 from graspcut.train.streams import TrainingData
 from graspcut.train.trainer import prepare_run, run_training
 
-NETWORK = "lsa-matting-on-closed-form"
 _STREAM = 51
 
 
@@ -121,7 +120,7 @@ def train(given: argparse.Namespace) -> None:
     prepare_run(run)
     error = closed_form_error(views[0].folder, last - held_out, last)
     print(f"{total} squares; closed-form on the held-out ones: mad {error:.4f}", flush=True)
-    network = build_model(MODEL_NAMES[NETWORK])
+    network = build_model(MODEL_NAMES[given.network])
     if given.start is not None:
         _, weights = load_model_folder(given.start)
         fill_network(network, weights, given.start)
@@ -140,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squares", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--network", choices=sorted(MODEL_NAMES), default="lsa-matting-on-closed-form")
     parser.add_argument("--start", type=Path, help="model folder to go on from")
     parser.add_argument("--count", type=int, help="squares of the first folder; those that there are")
     parser.add_argument("--held-out", type=int, default=200)

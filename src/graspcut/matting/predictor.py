@@ -1,11 +1,12 @@
 """From an image and a trimap to a `Matte`: what users call.
 
-    matter = Matter.load()                         # the default: a shipped network, or closed-form matting
+    matter = Matter.load()                         # the default: a shipped network on closed-form matting
     matter = Matter.load("closed-form")            # or "knn", a model folder, a file of graspcut export
     matte = matter(image, trimap)
     matte.save("out", "name")
 
-Nothing here imports torch unless the PyTorch back end is chosen; classical methods need pymatting (extra `matting`).
+Nothing here imports torch unless the PyTorch back end is chosen; classical methods, and networks that begin with one,
+need pymatting (extra `matting`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 TASK = "matting"
-DEFAULT_METHOD: ClassicalMethod = "closed-form"
+DEFAULT_MODEL = "lsa-matting-on-closed-form"
 DEFAULT_MEMORY_MB = 2000
 # What a network keeps of a pixel at the same time: an estimate from its channels at full and half size.
 _BYTES_A_PIXEL = 1200
@@ -77,7 +78,7 @@ class Matter(Predictor):
     """
 
     contract = CONTRACT
-    default_model = DEFAULT_METHOD
+    default_model = DEFAULT_MODEL
     memory_mb = DEFAULT_MEMORY_MB
 
     @classmethod

@@ -41,6 +41,8 @@ class LSAMattingSmallConfig:
         head_width: channels of the head.
         begins_with: what the network's output is added to: the guess from nearby colours, or closed-form's matte.
         reach_px: how far from known pixels it is added, in whole `REACH_STEP_PX`; 0 for everywhere.
+        largest_change: bound of what is added, which nears it as a hyperbolic tangent does; 0 for none. May be set
+            after training, for pictures unlike those of the training.
     """
 
     encoder_widths: tuple[int, ...] = (16, 32, 48, 64, 96)
@@ -49,6 +51,7 @@ class LSAMattingSmallConfig:
     head_width: int = 16
     begins_with: Literal["colours", "closed-form"] = "colours"
     reach_px: int = 0
+    largest_change: float = 0.0
 
 
 class LSAMattingSmall(nn.Module):
@@ -112,6 +115,8 @@ class LSAMattingSmall(nn.Module):
         """Alpha (B, 1, H, W) from what `encode` gave; see `MattingDecoder.forward`."""
         count = 1 + len(self.levels)
         change: Tensor = self.decoder(encoded[1:count], encoded[0], modulation)
+        if self.config.largest_change:
+            change = self.config.largest_change * torch.tanh(change / self.config.largest_change)
         if self.config.reach_px:
             change = change * encoded[count]
         return encoded[0][:, 4:5] + change

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graspcut.matting.inference import PADDING_MULTIPLE, augmented, padded, windowed
+from graspcut.matting.inference import MARGIN_PX, PADDING_MULTIPLE, augmented, padded, windowed
 
 Picture = NDArray[np.uint8]
 
@@ -73,7 +73,7 @@ def test_only_unknown_parts_are_worked_on() -> None:
         return brightness(part, marked)
 
     windowed(estimate, 10**9)(image, trimap)
-    assert seen == [(20 + 2 * 96, 30 + 2 * 96)]
+    assert seen == [(20 + 2 * MARGIN_PX, 30 + 2 * MARGIN_PX)]
     trimap[:] = 255
     assert windowed(estimate, 10**9)(image, trimap).min() == 1.0 and len(seen) == 1
 

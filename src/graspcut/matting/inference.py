@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.matting.trimap import UNKNOWN
+from graspcut.matting.trimap import BACKGROUND, FOREGROUND
 
 AlphaFunction = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 """Image (H, W, 3) uint8 and trimap (H, W) uint8 -> alpha (H, W) float32, for the sizes it takes."""
 
 PADDING_MULTIPLE = 128
 TTA_SCALES = (0.8, 1.0, 1.25)
-MARGIN_PX = 96
+MARGIN_PX = 48
 OVERLAP_PX = 128
 
 
@@ -55,15 +55,16 @@ def windowed(estimate: AlphaFunction, most_pixels: int, *, margin_px: int = MARG
     """
 
     def on_windows(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-        alpha: NDArray[np.float32] = (trimap == 255).astype(np.float32)
-        unknown = trimap == UNKNOWN
+        alpha: NDArray[np.float32] = (trimap == FOREGROUND).astype(np.float32)
+        # Unknown pixels may hold an estimate in place of 128, see `graspcut.matting.trimap.with_estimate`.
+        unknown = (trimap > BACKGROUND) & (trimap < FOREGROUND)
         if not unknown.any():
             return alpha
         window = _around(unknown, margin_px)
         part = np.zeros(trimap[window].shape, np.float32)
         weights = np.zeros_like(part)
         for tile, weight in _tiles(part.shape, most_pixels):
-            if (trimap[window][tile] == UNKNOWN).any():
+            if unknown[window][tile].any():
                 part[tile] += weight * estimate(
                     np.ascontiguousarray(image[window][tile]), np.ascontiguousarray(trimap[window][tile])
                 )

@@ -186,10 +186,16 @@ class Matter(Predictor):
     def _estimate(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.is_classical:
             return self._run(image, trimap)
-        return windowed(padded(self._run), self.memory_mb * 1_000_000 // _BYTES_A_PIXEL)(image, trimap)
+        return self._on_windows(self._run, _BYTES_A_PIXEL, image, trimap)
+
+    def _on_windows(
+        self, estimate: AlphaFunction, bytes_a_pixel: int, image: NDArray[np.uint8], trimap: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """What has unknown pixels, in tiles if need be. Closed-form's matte is found once, for all of it."""
+        most_pixels = self.memory_mb * 1_000_000 // bytes_a_pixel
+        return windowed(padded(estimate), most_pixels)(image, self._with_estimate(image, trimap))
 
     def _run(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-        trimap = self._with_estimate(image, trimap)
         return np.asarray(self.run({"colour": image[None], "trimap": trimap[None]})["alpha"][0])
 
     def _with_estimate(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -202,9 +208,9 @@ class Matter(Predictor):
         from graspcut.matting.refinement import refined_alpha
 
         def refined(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return refined_alpha(network, image, self._with_estimate(image, trimap), config).alpha
+            return refined_alpha(network, image, trimap, config).alpha
 
-        return windowed(padded(refined), self.memory_mb * 1_000_000 // (3 * _BYTES_A_PIXEL))
+        return lambda image, trimap: self._on_windows(refined, 3 * _BYTES_A_PIXEL, image, trimap)
 
     def _network(self) -> Any:
         if self.is_classical or self._options is None or self._options.is_file:

@@ -79,9 +79,7 @@ def backward_flow(picture: NDArray[np.uint8], previous: NDArray[np.uint8]) -> ND
     engine.setFinestScale(_FINEST_SCALE)
     if min(height, width) < _SAFE_SIDE_PX:
         below, right = max(0, _SAFE_SIDE_PX - height), max(0, _SAFE_SIDE_PX - width)
-        picture, previous = (
-            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) for image in (picture, previous)
-        )
+        picture, previous = (np.pad(image, ((0, below), (0, right)), mode="edge") for image in (picture, previous))
     found = engine.calc(picture, previous, None)  # type: ignore[call-overload]
     return np.asarray(found[:height, :width], dtype=np.float32)
 

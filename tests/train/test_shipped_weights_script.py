@@ -88,7 +88,7 @@ def test_averages_lie_between_two_networks(tmp_path: Path) -> None:
             assert torch.allclose(found[name], expected, atol=1e-6), name
 
 
-def test_the_odds_of_background_are_multiplied(tmp_path: Path) -> None:
+def test_the_odds_of_background_and_object_are_multiplied(tmp_path: Path) -> None:
     network = stored(tmp_path / "old", NETWORK)
     depth, focal = torch.from_numpy(scene_mm(48, 64)).reshape(1, 1, 48, 64), torch.tensor([240.0])
 

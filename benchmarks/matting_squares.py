@@ -34,7 +34,7 @@ SHAPES = {
     "alpha": (SIDE, SIDE),
     "closed-form": (SIDE, SIDE),
 }
-_STREAM = 52
+_STREAM, _PLAIN_STREAM = 52, 51
 _LEAST_KNOWN = 0.02
 Floats = NDArray[np.float32]
 
@@ -55,6 +55,15 @@ def square(foregrounds: ForegroundFolder, backgrounds: BackgroundFolder, index: 
         found = _square(foregrounds, backgrounds, rng)
         if all((found.trimap == value).mean() > _LEAST_KNOWN for value in (0, 255)) and (found.trimap == UNKNOWN).any():
             return found
+
+
+def plain_square(foregrounds: ForegroundFolder, backgrounds: BackgroundFolder, index: int, seed: int) -> Square:
+    """Square number `index` as the paper composes them: what the first part of the shipped network's training saw."""
+    rng = np.random.default_rng([_PLAIN_STREAM, seed, index])
+    colours, alpha = foregrounds.foreground(index % len(foregrounds))
+    augmentation = MattingAugmentation(size=SIDE, crop=(0.5, 1.4), blur=0.2, jitter=0.1)
+    example = training_example(colours, alpha, _any(backgrounds, rng), augmentation, rng)
+    return Square(to_bytes(example.image), example.trimap, to_bytes(example.alpha))
 
 
 def _square(foregrounds: ForegroundFolder, backgrounds: BackgroundFolder, rng: np.random.Generator) -> Square:
@@ -169,7 +178,7 @@ def drawn(arrays: dict[str, Any]) -> int:
     return there.index(False) if False in there else len(there)
 
 
-def draw(foreground_folder: Path, out: Path, count: int, seed: int) -> None:
+def draw(foreground_folder: Path, out: Path, count: int, seed: int, *, plain: bool = False) -> None:
     """Squares 0 .. count - 1 as OUT/image.npy, trimap.npy, alpha.npy and closed-form.npy, uint8."""
     foregrounds, backgrounds = open_foregrounds(foreground_folder)
     if backgrounds is None:
@@ -178,7 +187,7 @@ def draw(foreground_folder: Path, out: Path, count: int, seed: int) -> None:
     for index in range(drawn(arrays), len(arrays["trimap"])):
         if index % 100 == 0:
             print(f"{index} of {count}", flush=True)
-        one = square(foregrounds, backgrounds, index, seed)
+        one = (plain_square if plain else square)(foregrounds, backgrounds, index, seed)
         arrays["image"][index], arrays["alpha"][index] = one.image, one.alpha
         arrays["closed-form"][index] = to_bytes(classical_alpha(one.image, one.trimap))
         arrays["trimap"][index] = one.trimap
@@ -189,12 +198,13 @@ def draw(foreground_folder: Path, out: Path, count: int, seed: int) -> None:
 def main() -> None:
     """Draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--foregrounds", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--foregrounds", type=Path, required=True, help="set of graspcut synth matting")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the squares; continued")
     parser.add_argument("--count", type=int, default=4000)
+    parser.add_argument("--plain", action="store_true", help="as the paper composes them, without what is added here")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    draw(given.foregrounds, given.out, given.count, given.seed)
+    draw(given.foregrounds, given.out, given.count, given.seed, plain=given.plain)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import WEIGHTS_NAME, find_model_folder
+from graspcut.segmentation.batch import FrameSegmenter
+from graspcut.segmentation.careful import CarefulSegmenter
 from graspcut.segmentation.evaluation import EvaluationReport, evaluate_model
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
@@ -123,7 +125,7 @@ def synthetic_set(cache: Path, size: tuple[int, int], count: int, workers: int) 
     return DatasetReader(folder)
 
 
-def measure_areas(segmenter: Segmenter, files: Sequence[Path], unit_mm: float, camera: Camera) -> Areas:
+def measure_areas(segmenter: FrameSegmenter, files: Sequence[Path], unit_mm: float, camera: Camera) -> Areas:
     """Hand and object pixels in frames without labels."""
     found = [segmenter(read_depth(path, unit_mm), camera).labels for path in files]
     return Areas(
@@ -139,7 +141,9 @@ def evenly_spaced(count: int, wanted: int) -> list[int]:
     return sorted({round(position) for position in np.linspace(0, count - 1, min(count, wanted))})
 
 
-def draw_sheet(path: Path, segmenter: Segmenter, frames: Sequence[tuple[str, NDArray[np.float32], Camera]]) -> None:
+def draw_sheet(
+    path: Path, segmenter: FrameSegmenter, frames: Sequence[tuple[str, NDArray[np.float32], Camera]]
+) -> None:
     """A contact sheet of overlays at 320 pixels a picture."""
     pictures, titles = [], []
     for name, depth, camera in frames:
@@ -152,7 +156,7 @@ def draw_sheet(path: Path, segmenter: Segmenter, frames: Sequence[tuple[str, NDA
     write_image_atomically(path, contact_sheet(pictures, 4, titles))
 
 
-def sequence_row(name: str, segmenter: Segmenter, sheets: Path) -> dict[str, Any]:
+def sequence_row(name: str, segmenter: FrameSegmenter, sheets: Path) -> dict[str, Any]:
     """Scores and pictures of a real labelled sequence."""
     folder = real_data_folder() / "hand-object" / name
     reader = open_dataset(folder, depth_unit_mm=1.0, focal_px=SEQUENCE_FOCAL_PX)
@@ -165,7 +169,7 @@ def sequence_row(name: str, segmenter: Segmenter, sheets: Path) -> dict[str, Any
     return evaluate_model(segmenter, reader).to_dict()
 
 
-def unlabelled_row(name: str, segmenter: Segmenter, sheets: Path) -> dict[str, Any]:
+def unlabelled_row(name: str, segmenter: FrameSegmenter, sheets: Path) -> dict[str, Any]:
     """Areas and pictures of the frames without labels."""
     data = real_data_folder()
     if name == "sr305":
@@ -242,7 +246,7 @@ def markdown(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def measure(options: argparse.Namespace, segmenter: Segmenter, row: str) -> dict[str, Any]:
+def measure(options: argparse.Namespace, segmenter: FrameSegmenter, row: str) -> dict[str, Any]:
     """One row."""
     if row in SYNTHETIC_SIZES:
         reader = synthetic_set(options.cache, SYNTHETIC_SIZES[row], options.count, options.workers)
@@ -263,6 +267,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=temporary / "graspcut-evaluation" / "sheets", help="pictures")
     parser.add_argument("--save", type=Path, help="JSON; rows of the same weights already in it are kept")
     parser.add_argument("--count", type=int, default=1000, help="rendered frames")
+    parser.add_argument("--careful", action="store_true", help="as graspcut segment --careful does it")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="rendering processes")
     options = parser.parse_args()
@@ -274,18 +279,21 @@ def main() -> None:
     if model.endswith(".ckpt"):
         model = str(export_checkpoint(Path(model), options.cache / "from-checkpoint"))
         print(f"exported to {model}")
-    segmenter = Segmenter.load(model, device="cpu", threads=options.threads, backend="pytorch")
+    loaded = Segmenter.load(model, device="cpu", threads=options.threads, backend="pytorch")
+    segmenter: FrameSegmenter = CarefulSegmenter(loaded) if options.careful else loaded
     weights = (find_model_folder(model) / WEIGHTS_NAME).read_bytes()
     results: dict[str, Any] = {
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "training": segmenter.config.get("training", {}),
+        "training": loaded.config.get("training", {}),
+        "careful": options.careful,
         "count": options.count,
         "seed": TEST_SEED,
         "rows": {},
     }
     if options.save is not None and options.save.exists():
         stored = json.loads(options.save.read_text(encoding="utf-8"))
-        if all(stored.get(key) == results[key] for key in ("weights_sha256", "count", "seed")):
+        same = all(stored.get(key) == results[key] for key in ("weights_sha256", "count", "seed"))
+        if same and stored.get("careful", False) == options.careful:
             results["rows"] = stored["rows"]
     for row in options.only:
         results["rows"][row] = measure(options, segmenter, row)

@@ -19,45 +19,39 @@ from rich.progress import Progress, TaskID
 
 from graspcut.synth.dataset import generate_dataset
 from graspcut.synth.generator import SynthConfig
-from graspcut.synth.objects.building_blocks import Draws, Shape, ball, box, cylinder
+from graspcut.synth.objects.building_blocks import Draws, Shape, ball, box
 from graspcut.synth.objects.files import ObjectFile
 from graspcut.synth.objects.own_kinds import register_object_kind
 from graspcut.synth.scenes.config import SceneConfig
 
-SETS = {"training": (64_001, 6_000), "test": (64_002, 300)}
+SETS = {"training": (64_001, 16_000), "test": (64_002, 300)}
 SCENE = SceneConfig(
     room=0.0,
     people_at_table=0.0,
     own_objects=1.0,
     nothing=0.0,
     object_only=0.0,
-    hand_only=0.1,
+    hand_only=0.05,
     two_hands=0.0,
-    nearest_mm=350.0,
-    farthest_mm=700.0,
+    nearest_mm=500.0,
+    farthest_mm=800.0,
     background_none=1.0,
 )
 
 
 def plain_box(draws: Draws) -> Shape:
-    """A box of any proportions."""
-    x, y, z = draws.between(15, 45), draws.between(25, 90), draws.between(10, 35)
+    """A box, at most about twice as long as wide: a longer one cut off by the window could be an arm."""
+    x, y, z = draws.between(25, 45), draws.between(30, 60), draws.between(20, 40)
     return Shape([box(x, y, z, rounding=1.0)], (-0.8 * y, 0.8 * y), gloss=0.7)
 
 
 def plain_ball(draws: Draws) -> Shape:
     """A ball."""
-    radius = draws.between(15, 50)
-    return Shape([ball(radius)], (-0.3 * radius, 0.3 * radius), gloss=0.5, small=radius < 17)
+    radius = draws.between(25, 50)
+    return Shape([ball(radius)], (-0.3 * radius, 0.3 * radius), gloss=0.5)
 
 
-def plain_bar(draws: Draws) -> Shape:
-    """A round bar, thicker than a finger and longer than a hand is wide."""
-    radius, half = draws.between(10, 30), draws.between(50, 130)
-    return Shape([cylinder(radius, half, rounding=1.0)], (-0.8 * half, 0.8 * half), gloss=0.6)
-
-
-for _name, _build in (("plain_box", plain_box), ("plain_ball", plain_ball), ("plain_bar", plain_bar)):
+for _name, _build in (("plain_box", plain_box), ("plain_ball", plain_ball)):
     register_object_kind(_name, _build)
 
 

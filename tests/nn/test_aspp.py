@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -30,6 +31,28 @@ def test_branches_reach_as_far_as_their_dilation() -> None:
             touched = (convolution(point) - convolution(flat)).abs().sum(dim=(0, 1)) > 0
             reach.append(int((touched.any(dim=0).nonzero() - 20).abs().max()))
     assert reach == [0, 6, 12, 18]
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 6), (20, 7), (20, 20)])
+@pytest.mark.parametrize("dilation", [6, 8])
+def test_weights_that_meet_only_padding_are_left_out_of_training_and_nothing_changes(
+    size: tuple[int, int], dilation: int
+) -> None:
+    branch = ASPP(5, 4, dilations=(dilation,)).branches[1]
+    assert isinstance(branch, nn.Sequential)
+    ours = branch[0]
+    torch_convolution = nn.Conv2d(5, 4, 3, padding=dilation, dilation=dilation, bias=False)
+    torch_convolution.load_state_dict(ours.state_dict())
+    given = torch.randn(2, 5, *size)
+    weights_of_loss = torch.randn(2, 4, *size)
+    found = []
+    for convolution in (ours.train(), torch_convolution):
+        features = given.clone().requires_grad_()
+        scores = convolution(features)
+        (scores * weights_of_loss).sum().backward()
+        found.append((scores, features.grad, convolution.weight.grad))
+    for mine, its in zip(*found, strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-5)
 
 
 def test_pooled_branch_is_constant_over_the_image_and_sees_all_of_it() -> None:

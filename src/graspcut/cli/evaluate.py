@@ -26,6 +26,7 @@ def segmentation(
     save: Path = DEFAULT_SAVE,
     given: Input = NOTHING_SAID,
     valid_pixels_only: Annotated[bool, Parameter(negative="")] = False,
+    careful: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
@@ -42,6 +43,7 @@ def segmentation(
         save: File for all scores.
         given: What the dataset does not say.
         valid_pixels_only: Leave out pixels without depth.
+        careful: Score the one model as graspcut segment --careful uses it.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model.
         precision: auto takes what the model ships for the engine.
@@ -50,6 +52,7 @@ def segmentation(
     from graspcut.cli.saving import check_save
     from graspcut.frames.dataset import open_dataset
     from graspcut.frames.label_shares import read_label_shares
+    from graspcut.segmentation.careful import CarefulSegmenter
     from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
     from graspcut.segmentation.model_comparison import compare_models, find_entry, network_file_of
     from graspcut.segmentation.model_comparison_files import save_reports, text_table
@@ -57,6 +60,8 @@ def segmentation(
 
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise UsageError("give either DATASET (and --model), or --predictions together with --labels")
+    if careful and (dataset is None or len(model) > 1):
+        raise UsageError("--careful is for one model on a DATASET")
     check_save(save)
     known = given.use()
     with frame_progress("evaluating") as progress:
@@ -80,7 +85,8 @@ def segmentation(
                 entry = find_entry(model[0] if model else DEFAULT_MODEL)
                 file = network_file_of(entry, network_file)
                 segmenter = Segmenter.load(entry.model, device, backend=backend, precision=precision, network_file=file)
-                report = evaluate_model(segmenter, reader, valid_pixels_only=valid_pixels_only, progress=progress)
+                chosen = CarefulSegmenter(segmenter) if careful else segmenter
+                report = evaluate_model(chosen, reader, valid_pixels_only=valid_pixels_only, progress=progress)
     if len(model) > 1:
         save_reports(comparison, save)
         for compared in comparison.models:

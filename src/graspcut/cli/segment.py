@@ -60,7 +60,8 @@ def segment(
         video: The images of each folder follow each other in time, as in a recording: the frames before and after
             steady the labels.
         independent: Label every frame of a recording on its own.
-        careful: Ask the network about every frame twice, as it is and mirrored: twice the time.
+        careful: Look at every frame up to three times, as it is, mirrored, and from nearer: more exact, above all
+            on small objects, and up to three times the time.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.

@@ -204,10 +204,11 @@ def task_config(row: Row, config: ComparisonConfig) -> TaskConfig:
     """The row's training: the quick recipe with cross entropy alone, or the contour loss from a trained row on."""
     images = config.images if row.start is None else config.contour_images
     steps = max(1, images // config.batch_size)
+    learning_rate = row.learning_rate_share * config.learning_rate
     if row.start is None:
-        task = TaskConfig.quick(steps, learning_rate=config.learning_rate, contour_part=0.0)
+        task = TaskConfig.quick(steps, learning_rate=learning_rate, contour_part=0.0)
         return dataclasses.replace(task, class_weights=(1.0, 3.0, 3.0))
-    task = TaskConfig.quick(steps, learning_rate=0.1 * config.learning_rate, contour_part=1.0, average_decay=0.99)
+    task = TaskConfig.quick(steps, learning_rate=0.1 * learning_rate, contour_part=1.0, average_decay=0.99)
     optimisation = dataclasses.replace(task.optimisation, schedule="cosine")
     return dataclasses.replace(task, optimisation=optimisation, class_weights=(1.0, 3.0, 3.0), **row.contour)
 

@@ -33,8 +33,11 @@ from torch import nn
 
 from graspcut.frames.camera import Camera
 from graspcut.frames.json_files import write_json_atomically
+from graspcut.frames.labelled import LabelledFrame
+from graspcut.labels import HAND, OBJECT
 from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder, save_model_folder
+from graspcut.segmentation.careful import stepped_nearer, window_around
 from graspcut.segmentation.data import WorkingTarget
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
@@ -44,7 +47,7 @@ from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.config import ProfileName, SceneConfig
 from graspcut.train.augmentation import AugmentationConfig
-from graspcut.train.sources import RenderedSamples
+from graspcut.train.sources import FrameSequence, RenderedSamples
 from graspcut.train.streams import TrainingData, ValidationPart, View, as_tensors, stacked
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
@@ -66,6 +69,7 @@ class Phase:
         first_version_share: share of the batches from the first version of the renderer.
         class_weights: of background, hand and object.
         contour_part: last part of the phase, in which the contour loss is added.
+        nearer_share: share of the batches with what the closer look of `graspcut segment --careful` shows.
         next_share: share of its weights in the average, with those it started from, that the next phase starts from.
     """
 
@@ -76,6 +80,7 @@ class Phase:
     first_version_share: float = 0.2
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.6)
     contour_part: float = 0.0
+    nearer_share: float = 0.0
     next_share: float = 1.0
 
 
@@ -83,10 +88,10 @@ class Phase:
 PLAN = (
     Phase("1-new-places", 6_000, 1e-3, whole_share=0.4, next_share=0.6),
     Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4, next_share=0.8),
-    Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4),
-    Phase("4-long", 52_000, 2e-3, whole_share=0.4),
-    Phase("5-whole", 48_000, 1.5e-3, whole_share=0.7),
-    Phase("6-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5),
+    Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4, next_share=0.6),
+    Phase("4-nearer", 20_000, 1.5e-3, whole_share=0.45, first_version_share=0.3, nearer_share=0.15),
+    Phase("5-whole", 80_000, 1.5e-3, whole_share=0.7, nearer_share=0.15),
+    Phase("6-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
 )
 
 
@@ -114,23 +119,72 @@ def grown(folder: Path) -> nn.Module:
     return network
 
 
-def rendered(size: tuple[int, int], window: tuple[int, int] | None, profile: ProfileName, seed: int) -> RenderedSamples:
-    """Frames of all cameras of a version of the renderer, or windows out of them."""
+class NearerFrames:
+    """Frames as the closer look shows them, around what truly is hand or object; others, if there is no such window.
+
+    Args:
+        frames: whole frames.
+    """
+
+    def __init__(self, frames: FrameSequence) -> None:
+        self.frames = frames
+
+    def __getitem__(self, index: int) -> LabelledFrame:
+        """Frame `index`."""
+        labelled = self.frames[index]
+        depth = labelled.frame.depth_mm
+        found = np.isin(labelled.labels, (HAND, OBJECT)) & (depth > 0)
+        window = window_around(found)
+        if window is None:
+            return labelled
+        nearer = stepped_nearer(depth, found, labelled.frame.camera, window)
+        return LabelledFrame(nearer, labelled.labels[window.rows, window.columns])
+
+
+def rendered(
+    size: tuple[int, int], window: tuple[int, int] | None, profile: ProfileName, seed: int, nearer: bool = False
+) -> RenderedSamples:
+    """Frames of all cameras of a version of the renderer, or windows out of them, or closer looks at them."""
     jitter = 0.1 if profile == "v1" else 0.0  # the second version varies focal lengths by itself
     scene = SceneConfig(open_handed=0.0 if profile == "v1" else 0.25)
     synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window, scene=scene)
-    return RenderedSamples(FrameGenerator(synth, seed))
+    frames = FrameGenerator(synth, seed)
+    return RenderedSamples(NearerFrames(frames) if nearer else frames)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Frames of one size, or what is cut out of them.
+
+    Attributes:
+        frame: (width, height) of the frames.
+        window: (width, height) of windows out of them; None takes whole frames.
+        part: items of one batch for each window of 128 x 128.
+        item: (width, height) at the scale of the network.
+        share: of the batches.
+        nearer: whether to take closer looks.
+    """
+
+    frame: tuple[int, int]
+    window: tuple[int, int] | None
+    part: float
+    item: tuple[int, int]
+    share: float
+    nearer: bool = False
 
 
 def views_of(phase: Phase, batch: int, seed: int) -> list[View]:
     """What a phase trains on: whole frames and windows, of two sizes and two versions of the renderer."""
-    # (frame, window, items of one batch for each window of 128 x 128, item at the scale of the network, share)
+    others = 1 - phase.nearer_share
+    whole, windows = others * phase.whole_share, others * (1 - phase.whole_share)
     kinds = (
-        ((320, 240), None, 0.25, (320, 240), 0.5 * phase.whole_share),
-        ((640, 480), None, 0.25, (320, 240), 0.5 * phase.whole_share),
-        ((320, 240), (128, 128), 1.0, (128, 128), 0.25 * (1 - phase.whole_share)),
-        ((320, 240), (176, 144), 0.65, (176, 144), 0.25 * (1 - phase.whole_share)),
-        ((640, 480), (256, 256), 1.0, (128, 128), 0.5 * (1 - phase.whole_share)),
+        Kind((320, 240), None, 0.25, (320, 240), 0.5 * whole),
+        Kind((640, 480), None, 0.25, (320, 240), 0.5 * whole),
+        Kind((320, 240), (128, 128), 1.0, (128, 128), 0.25 * windows),
+        Kind((320, 240), (176, 144), 0.65, (176, 144), 0.25 * windows),
+        Kind((640, 480), (256, 256), 1.0, (128, 128), 0.5 * windows),
+        Kind((640, 480), None, 0.25, (320, 240), 0.7 * phase.nearer_share, nearer=True),
+        Kind((320, 240), None, 0.25, (320, 240), 0.3 * phase.nearer_share, nearer=True),
     )
     versions: tuple[tuple[ProfileName, float], ...] = (
         ("v2", 1 - phase.first_version_share),
@@ -138,16 +192,16 @@ def views_of(phase: Phase, batch: int, seed: int) -> list[View]:
     )
     return [
         View(
-            rendered(frame, window, profile, 100 * seed + 10 * number + version),
-            WorkingTarget(NETWORK.working_focal_px, item, NETWORK.neighbours),
-            probability=share * version_share,
-            batch_size=max(1, round(part * batch)),
+            rendered(kind.frame, kind.window, profile, 100 * seed + 10 * number + version, kind.nearer),
+            WorkingTarget(NETWORK.working_focal_px, kind.item, NETWORK.neighbours),
+            probability=kind.share * version_share,
+            batch_size=max(1, round(kind.part * batch)),
             augmentation=AugmentationConfig(flip=0.5),
             missing_depth_label=None if profile == "v2" else 255,  # the second version knows what lies in a shadow
         )
         for version, (profile, version_share) in enumerate(versions)
-        for number, (frame, window, part, item, share) in enumerate(kinds)
-        if share * version_share > 0
+        for number, kind in enumerate(kinds)
+        if kind.share * version_share > 0
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.operating_point import with_odds
-from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, views_of
+from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, rendered, views_of
 
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
@@ -75,6 +75,20 @@ def test_every_phase_has_views_whose_items_the_network_takes() -> None:
         assert count == view.batch_size and batch.neighbours_mm.shape == (count, 3, height, width)
         assert batch.labels.shape == (count, height, width)
     assert sizes == {(320, 240), (128, 128), (176, 144)}
+
+
+def test_closer_looks_are_taken_at_the_scale_of_the_network() -> None:
+    nearer, whole = (rendered((640, 480), None, "v1", 5, nearer) for nearer in (True, False))
+    closer = 0
+    for index in range(4):
+        look, frame = nearer.sample(index), whole.sample(index)
+        zoom = frame.size[1] / look.size[1]
+        assert look.focal_px == pytest.approx(frame.focal_px / zoom)
+        closer += zoom > 1
+        if zoom > 1:
+            is_found = [np.isin(sample["labels"], (1, 2)) & (sample["depth_mm"] > 0) for sample in (look, frame)]
+            assert np.count_nonzero(is_found[0]) > 0.9 * np.count_nonzero(is_found[1])
+    assert closer > 0
 
 
 def test_averages_lie_between_two_networks(tmp_path: Path) -> None:

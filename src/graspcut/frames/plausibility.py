@@ -21,7 +21,7 @@ _NO_SCENE_ENDS_AT_MM: Final = 20.0
 _NO_SCENE_HAS_MEDIAN_MM: Final = 40.0
 # The nearest that any depth camera measures is about 60 mm.
 _NOTHING_IS_AS_NEAR_AS_MM: Final = 30.0
-_HARDLY_ENDS_AT_MM: Final = 260.0
+_HARDLY_ENDS_AT_MM: Final = 200.0
 _HARDLY_BEGINS_AT_MM: Final = 1500.0
 _NO_HAND_CAMERA_BEGINS_AT_MM: Final = 10_000.0
 _NO_HAND_CAMERA_HAS_MEDIAN_MM: Final = 20_000.0

@@ -85,22 +85,34 @@ def write_tables(folder: Path, results: Sequence[dict[str, Any]], config: Compar
 
 
 def _recipe(config: ComparisonConfig, command: str) -> list[str]:
-    rendered = f"{config.frames:,} rendered windows around hands out of frames of "
-    rendered += f"{config.zoom * config.width}x{config.zoom * config.height}"
-    frames = str(config.data) if config.data is not None else rendered
+    if config.data is None:
+        frames = f"{config.frames:,} rendered windows around hands out of frames of "
+        frames += f"{config.zoom * config.width}x{config.zoom * config.height}"
+        tests = f"{config.test_frames} frames with objects of the kinds trained on, as in the paper, and on as many "
+        tests += "with kinds never trained on"
+    else:
+        frames, tests = f"frames of `{config.data}`", f"those of `{config.test_data}`"
     widths = "A quarter of the channels, FCN without its border of 100 pixels" if config.slim else "Published widths"
+    others = sorted({row.learning_rate_share for row in ROWS.values() if row.name in config.rows} - {1.0})
+    rates = f"{config.learning_rate:g}"
+    if others:
+        rates += f" ({', '.join(f'{share * config.learning_rate:g}' for share in others)} for FCN, without batch norm)"
     return [
         f"    {command}",
         "",
         f"{widths}, {config.width}x{config.height}, {frames}, {config.images:,} images for each network in batches of "
-        f"{config.batch_size} ({config.contour_images:,} more with the contour loss), seeds "
-        f"{', '.join(map(str, config.seeds))}; scored on {config.test_frames} frames with objects of the kinds "
-        "trained on, as in the paper, and on as many with kinds never trained on. Percent; mean over seeds, (smallest "
+        f"{config.batch_size} ({config.contour_images:,} more with the contour loss), learning rate {rates}, seeds "
+        f"{', '.join(map(str, config.seeds))}; scored on {tests}. Percent; mean over seeds, (smallest "
         ".. largest) where there are several. A row without numbers is not trained yet. "
         "Published: the paper's numbers on its own data, with the published widths at 640x480 on a Titan Xp; only the "
         "order of the rows can be compared.",
         "",
     ]
+
+
+def _own(results: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Scores that the paper does not have, of which there are any."""
+    return tuple(entry for entry in _OWN if any(result.get(entry[0]) is not None for result in results))
 
 
 def _of(results: Sequence[dict[str, Any]], row: Row, score: str) -> list[float]:
@@ -120,10 +132,11 @@ def _published(row: Row) -> list[str]:
 
 
 def _against_paper(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
-    titles = [*(title for _, title in _SCORES), *(title for _, title in _OWN), "parameters", "GMAC", "ms"]
+    own = _own(results)
+    titles = [*(title for _, title in (*_SCORES, *own)), "parameters", "GMAC", "ms"]
     lines = [f"| ours | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
     for row in rows:
-        cells = [_mean_and_range(_of(results, row, score)) for score, _ in (*_SCORES, *_OWN)]
+        cells = [_mean_and_range(_of(results, row, score)) for score, _ in (*_SCORES, *own)]
         for score, form, scale in (
             ("parameters", "{:,.0f}", 1.0),
             ("macs", "{:.3f}", 1e-9),
@@ -139,11 +152,12 @@ def _against_paper(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> li
 
 
 def _ablations(results: Sequence[dict[str, Any]]) -> list[str]:
-    titles = ["variant", "mean IOU", *(title for _, title in _OWN), "mean IOU, difference"]
+    scores = _own(results)
+    titles = ["variant", "mean IOU", *(title for _, title in scores), "mean IOU, difference"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     base = {entry["seed"]: entry["mean_iou"] for entry in results if entry["row"] == _DAS}
     for row in (ROWS[_DAS], *TABLE_3, ROWS[_DAS_CONTOUR], *ABLATIONS):
-        cells = [_mean_and_range(_of(results, row, score)) for score in ("mean_iou", *(name for name, _ in _OWN))]
+        cells = [_mean_and_range(_of(results, row, score)) for score in ("mean_iou", *(name for name, _ in scores))]
         own = [entry for entry in results if entry["row"] == row.name and base.get(entry["seed"]) is not None]
         differences = [entry["mean_iou"] - base[entry["seed"]] for entry in own]
         lines.append(f"| {row.title} | {' | '.join(cells)} | {_mean_and_range(differences)} |")

@@ -2,12 +2,12 @@
 
     python benchmarks/small_problem.py --out runs/small
     graspcut benchmark segmentation --out runs/table2 --data runs/small/training --test-data runs/small/test \\
-        --width 128 --height 96 --images 24000 --contour-images 2400 --precision bf16-mixed
+        --width 128 --height 96 --images 32000 --contour-images 3200 --precision bf16-mixed
 
-Rendered close-ups of 640x480 by cameras like the SR300, in windows of 128x96 around the hand. It holds a box, a ball or
-a bar of any size, or nothing; there is no table, no wall and nobody behind it. Hands, grasps, sleeves and the errors of
-the camera are those of profile v2. Networks learn this in a few thousand pictures, where the renderer's whole world
-takes millions.
+Rendered close-ups of 640x480 by cameras like the SR300, in windows of 128x96 around the hand, half a metre away or
+more. It holds a box or a ball, large enough to be seen and too short to be taken for an arm, or nothing; there is no
+table, no wall and nobody behind it. Hands, grasps, sleeves and the errors of the camera are those of profile v2.
+Networks learn this in some ten thousand pictures, where the renderer's whole world takes millions.
 """
 
 from __future__ import annotations

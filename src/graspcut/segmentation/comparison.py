@@ -66,6 +66,8 @@ class ComparisonConfig:
         zoom: rendered frames are windows around hands, out of frames this many times as wide and high; 1 renders whole
             frames.
         slim: a quarter of the channels, and FCN without its border of 100 pixels.
+        encoding: what all networks see: scaled depth as in the paper, or also slopes and steps, from which they learn
+            with a fraction of the images.
         data, test_data: dataset folders instead of rendered frames.
         batch_size: images in a batch.
         learning_rate: highest one.
@@ -84,6 +86,7 @@ class ComparisonConfig:
     height: int = 120
     zoom: int = 4
     slim: bool = True
+    encoding: Literal["slab", "raw", "geometry"] = "slab"
     data: Path | None = None
     test_data: Path | None = None
     batch_size: int = 16
@@ -193,7 +196,8 @@ def network_config(row: Row, config: ComparisonConfig) -> dict[str, Any]:
     named = MODEL_NAMES[row.network]
     slim = SLIM[named["class"]] if config.slim else {}
     # Frames are taken as they are: all have one scale.
-    arguments = {**named["arguments"], **slim, "working_focal_px": None, **row.arguments}
+    same = {"working_focal_px": None, "encoding": config.encoding}
+    arguments = {**named["arguments"], **slim, **same, **row.arguments}
     factor = row.arguments.get("squeeze_width")
     if factor is not None:
         arguments["squeeze_width"] = round(factor * slim.get("squeeze_width", DenseAttentionSegConfig.squeeze_width))

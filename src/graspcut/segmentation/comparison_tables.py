@@ -100,7 +100,8 @@ def _recipe(config: ComparisonConfig, command: str) -> list[str]:
     return [
         f"    {command}",
         "",
-        f"{widths}, {config.width}x{config.height}, {frames}, {config.images:,} images for each network in batches of "
+        f"{widths}, {config.width}x{config.height}, input `{config.encoding}`, {frames}, {config.images:,} images for "
+        f"each network in batches of "
         f"{config.batch_size} ({config.contour_images:,} more with the contour loss), learning rate {rates}, seeds "
         f"{', '.join(map(str, config.seeds))}; scored on {tests}. Percent; mean over seeds, (smallest "
         ".. largest) where there are several. A row without numbers is not trained yet. "

@@ -120,16 +120,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="dense-attention-small")
     parser.add_argument("--backend", default="pytorch")
+    parser.add_argument("--careful", action="store_true", help="look at each frame mirrored and from nearer too")
     parser.add_argument("--save", type=Path)
     options = parser.parse_args()
     data = Path(os.environ.get("GRASPCUT_DATA", "../shared/data")) / "hand-object"
     segmenter = Segmenter.load(options.model, backend=options.backend)
     report: dict[str, Any] = {"model": options.model, "engine": segmenter.description}
+    report["careful"] = options.careful
+    look = segmenter.careful() if options.careful else segmenter
     for name in SEQUENCES:
         if not (data / name).is_dir():
             raise SystemExit(f"{data / name} is not there; set GRASPCUT_DATA to the folder that holds hand-object")
         frames, labels = read_sequence(data / name)
-        known = Known({frame.name: segmenter(frame) for frame in frames})
+        known = Known({frame.name: look(frame) for frame in frames})
         report[name] = measure(frames, labels, known)
         for way, scores in report[name].items():
             print(name, way, scores if isinstance(scores, float) else {k: round(v, 2) for k, v in scores.items()})

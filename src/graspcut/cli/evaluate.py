@@ -52,7 +52,6 @@ def segmentation(
     from graspcut.cli.saving import check_save
     from graspcut.frames.dataset import open_dataset
     from graspcut.frames.label_shares import read_label_shares
-    from graspcut.segmentation.careful import CarefulSegmenter
     from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
     from graspcut.segmentation.model_comparison import compare_models, find_entry, network_file_of
     from graspcut.segmentation.model_comparison_files import save_reports, text_table
@@ -85,7 +84,7 @@ def segmentation(
                 entry = find_entry(model[0] if model else DEFAULT_MODEL)
                 file = network_file_of(entry, network_file)
                 segmenter = Segmenter.load(entry.model, device, backend=backend, precision=precision, network_file=file)
-                chosen = CarefulSegmenter(segmenter) if careful else segmenter
+                chosen = segmenter.careful() if careful else segmenter
                 report = evaluate_model(chosen, reader, valid_pixels_only=valid_pixels_only, progress=progress)
     if len(model) > 1:
         save_reports(comparison, save)

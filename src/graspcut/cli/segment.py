@@ -61,7 +61,7 @@ def segment(
             steady the labels.
         independent: Label every frame of a recording on its own.
         careful: Look at every frame up to three times, as it is, mirrored, and from nearer: more exact, above all
-            on small objects, and up to three times the time.
+            on small objects, and two to three and a half times the time.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.
@@ -74,7 +74,6 @@ def segment(
     from graspcut.frames.errors import FrameWarning
     from graspcut.runtime.opening import OpenOptions
     from graspcut.segmentation.batch import FrameSegmenter, segment_folder
-    from graspcut.segmentation.careful import CarefulSegmenter
     from graspcut.segmentation.pictures import Pictures, save_animation, save_contact_sheet
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 
@@ -96,7 +95,7 @@ def segment(
     segmenter.sensitivity = sensitivity
     if ray and careful:
         raise UsageError("--ray does not ask twice; leave out --careful")
-    chosen: FrameSegmenter = CarefulSegmenter(segmenter) if careful else segmenter
+    chosen: FrameSegmenter = segmenter.careful() if careful else segmenter
     if ray:
         from graspcut.segmentation.in_ray import RaySegmenter
 

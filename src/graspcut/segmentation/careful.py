@@ -10,15 +10,14 @@ tells a forearm from a chair's back; hand or object is decided by both looks.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, focal_length_px
+from graspcut.frames.camera import Camera, CameraLike, focal_length_px
 from graspcut.frames.frame import Frame
 from graspcut.labels import BACKGROUND, HAND, OBJECT
-from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.result import Segmentation, labels_of
 
 # Few, because some engines compile for every size of frame.
@@ -47,8 +46,27 @@ class Window:
     zoom: float
 
 
+class Looks(Protocol):
+    """What looks at a frame once, such as `graspcut.segmentation.predictor.Segmenter`."""
+
+    @property
+    def parallel_calls(self) -> int:
+        """How many threads may call at the same time and gain from it."""
+
+    @property
+    def sensitivity(self) -> float:
+        """What the odds of hand and object are multiplied by."""
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+
+    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: CameraLike | None = None) -> Segmentation:
+        """Segments one frame."""
+
+
 class CarefulSegmenter:
-    """Segments a frame as it is, mirrored, and from nearer; two to three times the time.
+    """Segments a frame as it is, mirrored, and from nearer; two to three and a half times the time.
 
     Args:
         segmenter: labels one frame.
@@ -57,7 +75,7 @@ class CarefulSegmenter:
         segmenter: the same.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: Looks) -> None:
         self.segmenter = segmenter
 
     @property
@@ -75,8 +93,8 @@ class CarefulSegmenter:
         """Of the weights, and of being careful: its results are others."""
         return f"{self.segmenter.digest} mirrored closer" if self.segmenter.digest else ""
 
-    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: Camera | None = None) -> Segmentation:
-        """Segments one frame; see `Segmenter`."""
+    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: CameraLike | None = None) -> Segmentation:
+        """Segments one frame; see `graspcut.segmentation.predictor.Segmenter`."""
         own = self.segmenter(depth_mm, camera)
         mirrored = None if own.camera is None else mirrored_camera(own.camera)
         other = self.segmenter(np.ascontiguousarray(own.depth_mm[:, ::-1]), mirrored)

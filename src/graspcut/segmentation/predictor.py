@@ -30,6 +30,7 @@ from graspcut.frames.notes import DOUBT
 from graspcut.labels import LABEL_NAMES
 from graspcut.runtime.contract import ArraySpec, TaskContract
 from graspcut.runtime.predictor import Inputs, Predictor
+from graspcut.segmentation.careful import CarefulSegmenter
 from graspcut.segmentation.result import Segmentation, labels_of
 from graspcut.segmentation.stream import SegmentationStream, StreamConfig
 
@@ -140,6 +141,10 @@ class Segmenter(Predictor):
             config: how much the frames around are believed.
         """
         return SegmentationStream(self, config)
+
+    def careful(self) -> CarefulSegmenter:
+        """Segments frames more exactly, above all small objects, in two to three and a half times the time."""
+        return CarefulSegmenter(self)
 
     def segment_batch(
         self, frames: Sequence[NDArray[Any] | Frame], camera: CameraLike | None = None

@@ -108,6 +108,19 @@ def test_every_row_builds_and_has_a_recipe() -> None:
         config = task_config(row, TINY)
         assert (config.contour_steps > 0) == (row.start is not None)
     assert task_config(ROWS["contour-logits-0.05"], TINY).contour_on == "logits"
+    # Without batch norm the recipe's rate would end the training.
+    rates = {name: task_config(ROWS[name], TINY).optimisation.learning_rate for name in ("fcn-8s", "deeplabv3plus")}
+    assert rates["fcn-8s"] == pytest.approx(0.15 * rates["deeplabv3plus"])
+    for name in ("aspp-near", "deeplabv3plus-aspp-near"):
+        network = build_model(network_config(ROWS[name], TINY))
+        asked = [module.dilation[0] for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+        assert sorted(set(asked)) == [1, 2, 4]
+
+
+def test_all_networks_see_the_same_input() -> None:
+    for name in ("fcn-32s", "refinenet", "dense-attention-seg"):
+        config = network_config(ROWS[name], dataclasses.replace(TINY, encoding="geometry"))
+        assert config["arguments"]["encoding"] == "geometry"
 
 
 def test_wrong_settings_say_what_is_expected() -> None:

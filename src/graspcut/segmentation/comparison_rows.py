@@ -102,6 +102,7 @@ TABLE_3 = (
 )
 
 
+_NEAR = (1, 2, 4)
 _PIXELS, _CONTOUR = {"contour_normalisation": "pixels"}, {"contour_normalisation": "contour"}
 _LOGITS = {"contour_on": "logits"}
 
@@ -117,6 +118,9 @@ ABLATIONS = (
     # k itself depends on whether the networks are slim.
     Row("squeeze-half", "half of k", "dense-attention-seg", {"squeeze_width": 0.5}),
     Row("squeeze-double", "twice k", "dense-attention-seg", {"squeeze_width": 2.0}),
+    # 6, 12 and 18 are for the 30 x 40 cells of 640x480; of the 6 x 8 of 128x96 they reach out.
+    Row("aspp-near", "ASPP with dilations 1, 2 and 4", "dense-attention-seg", {"aspp_dilations": _NEAR}),
+    Row("deeplabv3plus-aspp-near", "DeepLabv3+ with dilations 1, 2 and 4", "deeplabv3plus", {"aspp_dilations": _NEAR}),
     _further("none", "as long, without contour loss", contour_weight=0.0),
     _further("probabilities-0.05", "contour loss on probabilities, beta 0.05", contour_weight=0.05, **_PIXELS),
     _further("probabilities-0.5", "contour loss on probabilities, beta 0.5", contour_weight=0.5, **_PIXELS),

@@ -43,7 +43,8 @@ _OWN = (
     ("mean_iou_unseen", "mean IOU, kinds of objects never seen"),
 )
 _COSTS = (("parameters", "{:,.0f}", 1.0), ("macs", "{:.3f}", 1e-9), ("milliseconds", "{:.1f}", 1.0))
-_VARIANTS = ("contour-", "attention-", "squeeze-", "levels-")
+_VARIANTS = ("contour-", "attention-", "squeeze-", "levels-", "aspp-", "deeplabv3plus-")
+_SHOWN_WIDTH_PX = 200
 _DAS, _DAS_CONTOUR = "dense-attention-seg", "dense-attention-seg-contour"
 
 
@@ -219,7 +220,13 @@ def _qualitative(trained: dict[str, Path], tests: DatasetReader, frames: Sequenc
             titles.append(name)
         images.append(overlay(depth, np.where(labels == UNKNOWN, np.uint8(0), labels)))
         titles.append("true labels")
-    return contact_sheet(images, len(shown) + 2, titles)
+    return contact_sheet([_enlarged(image) for image in images], len(shown) + 2, titles)
+
+
+def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Whole times as large, so that small frames can be looked at and their titles read."""
+    times = math.ceil(_SHOWN_WIDTH_PX / image.shape[1])
+    return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _network(folder: Path) -> torch.nn.Module:
@@ -271,7 +278,7 @@ def _attention(folder: Path, tests: DatasetReader, index: int) -> NDArray[np.uin
         for level, values in enumerate(maps, start=1):
             images.append(np.zeros((*size[::-1], 3), np.uint8) if values is None else heat(values, size))
             titles.append(f"{title}, level {level}" + (" (empty)" if values is None else ""))
-    return contact_sheet(images, 6, titles)
+    return contact_sheet([_enlarged(image) for image in images], 6, titles)
 
 
 def _contours(without: Path, with_loss: Path, tests: DatasetReader, frames: Sequence[int]) -> NDArray[np.uint8]:
@@ -286,7 +293,7 @@ def _contours(without: Path, with_loss: Path, tests: DatasetReader, frames: Sequ
         size = (depth.shape[-1], depth.shape[-2])
         images += [heat(contour_map(entry)[0, 0].numpy(), size, highest=2.0) for entry in maps]
         titles += [f"truth {index}", "without contour loss", "with contour loss"]
-    return contact_sheet(images, 3, titles)
+    return contact_sheet([_enlarged(image) for image in images], 3, titles)
 
 
 def heat(values: NDArray[np.float32], size: tuple[int, int], *, highest: float | None = None) -> NDArray[np.uint8]:

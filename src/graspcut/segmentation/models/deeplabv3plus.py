@@ -33,6 +33,7 @@ class DeepLabV3PlusConfig:
         low_level_width: channels layer1 is reduced to.
         decoder_width: channels of the decoder's convolutions.
         decoder_convolutions: number of 3x3 convolutions; two in the paper, one in some public code.
+        aspp_dilations: of the ASPP's 3x3 branches. They are for 640x480: of small pictures they reach out.
         aspp_dropout: dropout after the ASPP projection.
         working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
             476); None takes every frame as it is.
@@ -47,6 +48,7 @@ class DeepLabV3PlusConfig:
     low_level_width: int = 48
     decoder_width: int = 256
     decoder_convolutions: int = 2
+    aspp_dilations: tuple[int, ...] = (6, 12, 18)
     aspp_dropout: float = 0.1
     working_focal_px: float | None = 480.0
 
@@ -70,7 +72,7 @@ class DeepLabV3PlusHead(nn.Module):
 
     def __init__(self, config: DeepLabV3PlusConfig, level_channels: Sequence[int]) -> None:
         super().__init__()
-        self.aspp = ASPP(level_channels[-1], dropout=config.aspp_dropout)
+        self.aspp = ASPP(level_channels[-1], dilations=config.aspp_dilations, dropout=config.aspp_dropout)
         self.low_level = _convolution_bn_relu(level_channels[1], config.low_level_width, 1)
         layers: list[nn.Module] = []
         channels = 256 + config.low_level_width

@@ -43,6 +43,7 @@ class DenseAttentionSegConfig:
         levels: n, the levels that have a SqueezeNet, attention and a skip: the n coarsest of six; 6 in the paper.
         recursive_attention: False: resize every level on its own, as the text says; True: resize the running product.
         antialias: low-pass before attention maps are reduced.
+        aspp_dilations: of the ASPP's 3x3 branches. They are for 640x480: of small pictures they reach out.
         aspp_dropout: dropout after the ASPP projection.
         working_focal_px: focal length in pixels the network is trained and run at (640x480 frames of an SR300 have
             476); None takes every frame as it is.
@@ -60,6 +61,7 @@ class DenseAttentionSegConfig:
     levels: int = LEVELS
     recursive_attention: bool = False
     antialias: bool = False
+    aspp_dilations: tuple[int, ...] = (6, 12, 18)
     aspp_dropout: float = 0.1
     working_focal_px: float | None = 480.0
 
@@ -82,7 +84,9 @@ class DenseAttentionSeg(nn.Module):
         self.trunk = ResNetTrunk(
             self.config.depth, self.encoding.channels, output_stride=16, width=self.config.trunk_width
         )
-        self.aspp = ASPP(self.trunk.channels[-1], dropout=self.config.aspp_dropout)
+        self.aspp = ASPP(
+            self.trunk.channels[-1], dilations=self.config.aspp_dilations, dropout=self.config.aspp_dropout
+        )
         k = self.config.squeeze_width
         chosen = (*self.trunk.channels, 256)[-self.config.levels :]
         self.squeeze = nn.ModuleList(SqueezeNet(channels, k) for channels in chosen)

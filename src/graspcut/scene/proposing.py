@@ -15,6 +15,7 @@ Frames are worked on side by side; ids over time and everything that joins frame
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +109,10 @@ def propose_folder(
     Raises:
         FrameError: see `run_over_frames`.
         OSError: if results cannot be written.
+        ModuleNotFoundError: what compiles the loops of proposing is not installed.
     """
+    # Here, because an import that fails in two threads at once says in the second of them only that a name is missing.
+    importlib.import_module("graspcut.instances.pasting_kernel")
     options = options if options is not None else ProposalOptions()
     job = _ProposalJob(proposer, segmenter, options, sides, depth_unit_mm)
     given = options.given_camera

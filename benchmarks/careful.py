@@ -1,6 +1,6 @@
 """What `--careful` brings and costs: a frame as it is, and mirrored and from nearer as well.
 
-    python benchmarks/careful.py --frames 300 --save docs/results/careful.json
+    python -m benchmarks.careful --frames 300 --save docs/results/careful.json
 
 Rendered frames of kinds of objects never trained on, of both versions of the renderer and two sizes; mean IOU, that of
 objects by their visible size (in pixels at 320x240), and the median time of a frame. Real frames with labels come last
@@ -25,7 +25,6 @@ from graspcut.frames.dataset import open_dataset
 from graspcut.frames.errors import FrameWarning
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.segmentation.batch import FrameSegmenter
-from graspcut.segmentation.careful import CarefulSegmenter
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -68,7 +67,7 @@ def percent_of_object(counts: ConfusionCounts) -> float | None:
 def measured(segmenter: Segmenter, frames: Frames) -> dict[str, dict[str, Any]]:
     """Scores in percent and median milliseconds, plain and careful."""
     found: dict[str, dict[str, Any]] = {}
-    ways: dict[str, FrameSegmenter] = {"plain": segmenter, "careful": CarefulSegmenter(segmenter)}
+    ways: dict[str, FrameSegmenter] = {"plain": segmenter, "careful": segmenter.careful()}
     counts = {way: ConfusionCounts() for way in ways}
     by_size = {way: [ConfusionCounts() for _ in SIZES] for way in ways}
     false, empty = dict.fromkeys(ways, 0), 0

@@ -40,7 +40,6 @@ from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import WEIGHTS_NAME, find_model_folder
 from graspcut.segmentation.batch import FrameSegmenter
-from graspcut.segmentation.careful import CarefulSegmenter
 from graspcut.segmentation.evaluation import EvaluationReport, evaluate_model
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
@@ -280,7 +279,7 @@ def main() -> None:
         model = str(export_checkpoint(Path(model), options.cache / "from-checkpoint"))
         print(f"exported to {model}")
     loaded = Segmenter.load(model, device="cpu", threads=options.threads, backend="pytorch")
-    segmenter: FrameSegmenter = CarefulSegmenter(loaded) if options.careful else loaded
+    segmenter: FrameSegmenter = loaded.careful() if options.careful else loaded
     weights = (find_model_folder(model) / WEIGHTS_NAME).read_bytes()
     results: dict[str, Any] = {
         "weights_sha256": hashlib.sha256(weights).hexdigest(),

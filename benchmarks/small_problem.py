@@ -2,7 +2,8 @@
 
     python benchmarks/small_problem.py --out runs/small
     graspcut benchmark segmentation --out runs/table2 --data runs/small/training --test-data runs/small/test \\
-        --width 128 --height 96 --images 32000 --contour-images 3200 --precision bf16-mixed
+        --width 128 --height 96 --precision bf16-mixed --encoding geometry \\
+        --images 16000 --contour-images 1600
 
 Rendered close-ups of 640x480 by cameras like the SR300, in windows of 128x96 around the hand, half a metre away or
 more. It holds a box or a ball, large enough to be seen and too short to be taken for an arm, or nothing; there is no

@@ -43,7 +43,6 @@ _OWN = (
     ("mean_iou_unseen", "mean IOU, kinds of objects never seen"),
 )
 _COSTS = (("parameters", "{:,.0f}", 1.0), ("macs", "{:.3f}", 1e-9), ("milliseconds", "{:.1f}", 1.0))
-_VARIANTS = ("contour-", "attention-", "squeeze-", "levels-", "aspp-", "deeplabv3plus-")
 _SHOWN_WIDTH_PX = 200
 _DAS, _DAS_CONTOUR = "dense-attention-seg", "dense-attention-seg-contour"
 
@@ -102,8 +101,8 @@ def _recipe(config: ComparisonConfig, command: str) -> list[str]:
         f"    {command}",
         "",
         f"{widths}, {config.width}x{config.height}, input `{config.encoding}`, {frames}, {config.images:,} images for "
-        f"each network in batches of "
-        f"{config.batch_size} ({config.contour_images:,} more with the contour loss), learning rate {rates}, seeds "
+        f"each network in batches of {config.batch_size} ({config.contour_images:,} more with the contour loss), "
+        f"learning rate {rates}, seeds "
         f"{', '.join(map(str, config.seeds))}; scored on {tests}. Percent; mean over seeds, (smallest "
         ".. largest) where there are several. A row without numbers is not trained yet. "
         "Published: the paper's numbers on its own data, with the published widths at 640x480 on a Titan Xp; only the "
@@ -139,11 +138,7 @@ def _against_paper(results: Sequence[dict[str, Any]], rows: Sequence[Row]) -> li
     lines = [f"| ours | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
     for row in rows:
         cells = [_mean_and_range(_of(results, row, score)) for score, _ in (*_SCORES, *own)]
-        for score, form, scale in (
-            ("parameters", "{:,.0f}", 1.0),
-            ("macs", "{:.3f}", 1e-9),
-            ("milliseconds", "{:.1f}", 1),
-        ):
+        for score, form, scale in _COSTS:
             found = _of(results, row, score)
             cells.append(form.format(scale * float(np.median(found))) if found else "-")
         lines.append(f"| {row.title} | {' | '.join(cells)} |")
@@ -208,7 +203,7 @@ def _worth_showing(tests: DatasetReader, count: int = 4) -> list[int]:
 
 
 def _qualitative(trained: dict[str, Path], tests: DatasetReader, frames: Sequence[int]) -> NDArray[np.uint8]:
-    shown = [name for name in ROWS if name in trained and not name.startswith(_VARIANTS)]
+    shown = [row.name for row in (*TABLE_2, *TABLE_3) if row.name in trained]
     segmenters = {name: Segmenter.load(trained[name], device="cpu", backend="pytorch") for name in shown}
     images, titles = [], []
     for index in frames:

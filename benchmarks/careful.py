@@ -24,7 +24,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import open_dataset
 from graspcut.frames.errors import FrameWarning
 from graspcut.frames.json_files import write_json_atomically
-from graspcut.segmentation.batch import FrameSegmenter
+from graspcut.segmentation.interfaces import FrameSegmenter
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.synth.generator import FrameGenerator, SynthConfig

@@ -39,8 +39,8 @@ from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import WEIGHTS_NAME, find_model_folder
-from graspcut.segmentation.batch import FrameSegmenter
 from graspcut.segmentation.evaluation import EvaluationReport, evaluate_model
+from graspcut.segmentation.interfaces import FrameSegmenter
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.synth.dataset import generate_dataset

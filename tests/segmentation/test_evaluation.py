@@ -14,8 +14,8 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader, DatasetWriter
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
-from graspcut.segmentation.batch import LabelMap
 from graspcut.segmentation.evaluation import evaluate_model, evaluate_predictions
+from graspcut.segmentation.interfaces import LabelMap
 from graspcut.segmentation.metrics import ConfusionCounts
 from tests.train.fake_frames import FakeFrames
 

@@ -73,7 +73,8 @@ def segment(
     from graspcut.cores import usable_cores
     from graspcut.frames.errors import FrameWarning
     from graspcut.runtime.opening import OpenOptions
-    from graspcut.segmentation.batch import FrameSegmenter, segment_folder
+    from graspcut.segmentation.batch import segment_folder
+    from graspcut.segmentation.interfaces import FrameSegmenter
     from graspcut.segmentation.pictures import Pictures, save_animation, save_contact_sheet
     from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,3 +107,11 @@ class HandPoses:
         for hand in self.hands:
             picture = draw_joints(picture, self.camera.project(hand.joints_mm), hand.visible)
         return picture
+
+
+class EstimatesPose(Protocol):
+    """What is needed of a `graspcut.PoseEstimator`."""
+
+    def __call__(
+        self, depth_mm: NDArray[Any], masks: Sequence[NDArray[np.bool_]], camera: Camera | None = None, /
+    ) -> HandPoses: ...

@@ -5,45 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera, CameraLike, focal_length_px, given_camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
 from graspcut.frames.json_files import json_bytes, read_json
 from graspcut.pose.joint_table import HandRow, write_joint_table
-from graspcut.pose.result import HandJoints, HandPoses
+from graspcut.pose.result import EstimatesPose, HandJoints, HandPoses
 from graspcut.pose.smoothing import OneEuroConfig, smooth_hands
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
 from graspcut.scene.hand_masks import HandMaskConfig, find_hand_masks
+from graspcut.segmentation.interfaces import FrameSegmenter
 
 TABLE_NAME = "joints.csv"
 OVERLAY_FOLDER = "overlay"
-
-
-class Labels(Protocol):
-    """What a segmenter gives."""
-
-    @property
-    def labels(self) -> NDArray[np.uint8]: ...
-
-
-class Segments(Protocol):
-    """What is needed of a `graspcut.Segmenter`."""
-
-    def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> Labels: ...
-
-
-class EstimatesPose(Protocol):
-    """What is needed of a `graspcut.PoseEstimator`."""
-
-    def __call__(
-        self, depth_mm: NDArray[Any], masks: Sequence[NDArray[np.bool_]], camera: Camera | None = None, /
-    ) -> HandPoses: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +35,7 @@ class HandPosePipeline:
         masks: Which pieces of the hand's label are hands.
     """
 
-    segmenter: Segments
+    segmenter: FrameSegmenter
     estimator: EstimatesPose
     masks: HandMaskConfig = field(default_factory=HandMaskConfig)
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graspcut.frames.camera import Camera, focal_length_px
-from graspcut.pose.result import HandPoses
+from graspcut.pose.result import EstimatesPose
 from graspcut.scene.instances import Side
-
-
-class EstimatesPose(Protocol):
-    """What is needed of a `graspcut.PoseEstimator`."""
-
-    def __call__(
-        self, depth_mm: NDArray[Any], masks: Sequence[NDArray[np.bool_]], camera: Camera | None = None, /
-    ) -> HandPoses: ...
 
 
 @dataclass(frozen=True)

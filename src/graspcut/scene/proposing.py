@@ -19,7 +19,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,22 +39,14 @@ from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallb
 from graspcut.runtime.pipeline import LimitedCalls
 from graspcut.scene.instances import JoinConfig, SceneInstance, SceneInstances, Side, SideOf, join_instances
 from graspcut.scene.tracking import TrackingState, track
+from graspcut.segmentation.interfaces import FrameSegmenter
 
 PROPOSALS_FOLDER, OVERLAY_FOLDER = "proposals", "overlay"
 PROPOSALS_FILE, INSTANCES_FILE, IMAGES_FILE = "proposals.json", "instances.json", "images.json"
 CATEGORY = 1
 
 
-class LabelMap(Protocol):
-    """What a segmenter returns, as far as this module uses it."""
-
-    @property
-    def labels(self) -> NDArray[np.uint8]:
-        """(H, W) uint8: 0 background, 1 hand, 2 object."""
-
-
 FrameProposer = Callable[[NDArray[np.float32], Camera | None], InstanceProposals]
-FrameSegmenter = Callable[[NDArray[np.float32], Camera | None], LabelMap]
 FrameSides = Callable[[NDArray[np.float32], NDArray[np.bool_], Camera | None], Side | None]
 """(depth, mask of a hand, camera) -> which hand it is, such as `graspcut.scene.hand_sides.HandSides`."""
 

@@ -10,39 +10,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graspcut.frames.camera import Camera, CameraLike, given_camera
+from graspcut.frames.camera import CameraLike, given_camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.images import encode_image, read_single_channel
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.folder_run import FolderReport, FrameResult, ProgressCallback, run_over_frames
 from graspcut.runtime.pipeline import LimitedCalls
+from graspcut.segmentation.interfaces import FrameSegmenter
 from graspcut.segmentation.pictures import Pictures
 from graspcut.segmentation.result import Segmentation
 from graspcut.segmentation.stream import Smoother, StreamConfig
-
-
-class LabelMap(Protocol):
-    """What a segmenter returns, as far as this module uses it."""
-
-    @property
-    def labels(self) -> NDArray[np.uint8]:
-        """(H, W) uint8: 0 background, 1 hand, 2 object."""
-
-
-class FrameSegmenter(Protocol):
-    """Anything that labels one depth frame, such as `graspcut.segmentation.predictor.Segmenter`.
-
-    It may have `parallel_calls`: how many threads may call it at the same time, with gain (without, one thread at a
-    time calls it); and `digest`: of its weights.
-    """
-
-    def __call__(self, depth_mm: NDArray[np.float32], camera: Camera | None = None, /) -> LabelMap:
-        """Labels of a depth image of any size."""
 
 
 def segment_folder(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera, CameraLike, focal_length_px
 from graspcut.frames.frame import Frame
 from graspcut.labels import BACKGROUND, HAND, OBJECT
+from graspcut.segmentation.interfaces import ProbabilitySegmenter
 from graspcut.segmentation.result import Segmentation, labels_of
 
 # Few, because some engines compile for every size of frame.
@@ -46,7 +47,7 @@ class Window:
     zoom: float
 
 
-class Looks(Protocol):
+class Looks(ProbabilitySegmenter, Protocol):
     """What looks at a frame once, such as `graspcut.segmentation.predictor.Segmenter`."""
 
     @property
@@ -61,8 +62,8 @@ class Looks(Protocol):
     def digest(self) -> str:
         """Of the weights."""
 
-    def __call__(self, depth_mm: NDArray[Any] | Frame, camera: CameraLike | None = None) -> Segmentation:
-        """Segments one frame."""
+    def __call__(self, depth_mm: Any, camera: CameraLike | None = None, /) -> Segmentation:
+        """Segments a depth image, or a frame, of any size."""
 
 
 class CarefulSegmenter:

@@ -21,7 +21,7 @@ from graspcut.frames.images import read_single_channel
 from graspcut.frames.recording import Recording
 from graspcut.labels import BACKGROUND, LABEL_COLOURS
 from graspcut.runtime.method import DemoReport
-from graspcut.segmentation.batch import FrameSegmenter
+from graspcut.segmentation.interfaces import FrameSegmenter
 from graspcut.segmentation.metrics import BoundaryCounts, ConfusionCounts
 
 SHEET_FRAMES = 8

@@ -19,7 +19,7 @@ from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.errors import FrameError
 from graspcut.frames.images import read_single_channel
 from graspcut.labels import UNKNOWN
-from graspcut.segmentation.batch import FrameSegmenter
+from graspcut.segmentation.interfaces import FrameSegmenter
 from graspcut.segmentation.metrics import (
     MEANS_NOTE,
     BoundaryCounts,

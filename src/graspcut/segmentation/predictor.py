@@ -61,7 +61,7 @@ class Segmenter(Predictor):
 
     contract = CONTRACT
     default_model = DEFAULT_MODEL
-    results_are_new = True  # see `graspcut.segmentation.stream.Segments`
+    results_are_new = True  # see `graspcut.segmentation.interfaces.ProbabilitySegmenter`
     _sensitivity = 1.0
 
     @property

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.labels import BACKGROUND
+from graspcut.segmentation.interfaces import ProbabilitySegmenter
 from graspcut.segmentation.result import Segmentation, labels_of
 from graspcut.segmentation.stream_filter import (
     Evidence,
@@ -42,15 +43,6 @@ from graspcut.segmentation.stream_filter import (
 __all__ = ["SegmentationStream", "Smoother", "StreamConfig", "StreamState"]
 
 
-class Segments(Protocol):
-    """What a stream needs of a segmenter.
-
-    One whose `results_are_new` is true hands out arrays that nobody else holds: a stream then writes into them.
-    """
-
-    def __call__(self, depth_mm: Any, camera: Camera | None = None, /) -> Segmentation: ...
-
-
 class SegmentationStream:
     """Segments frames that follow each other.
 
@@ -59,7 +51,7 @@ class SegmentationStream:
         config: how much the frames around are believed.
     """
 
-    def __init__(self, segmenter: Segments, config: StreamConfig | None = None) -> None:
+    def __init__(self, segmenter: ProbabilitySegmenter, config: StreamConfig | None = None) -> None:
         self.segmenter = segmenter
         self.config = config if config is not None else StreamConfig()
 

@@ -12,7 +12,7 @@ import torch
 
 from graspcut.frames.dataset import open_dataset
 from graspcut.segmentation import comparison
-from graspcut.segmentation.comparison import ComparisonConfig, network_config, run_comparison, task_config
+from graspcut.segmentation.comparison import ComparisonConfig, network_config, run_comparison, task_config, with_times
 from graspcut.segmentation.comparison_rows import ABLATIONS, ROWS, TABLE_2, TABLE_3
 from graspcut.segmentation.comparison_tables import attention_maps, heat, write_figures, write_tables
 from graspcut.segmentation.models import build_model
@@ -43,7 +43,17 @@ def test_a_row_brings_the_one_it_goes_on_from(finished: tuple[Path, list[dict[st
     assert [entry["row"] for entry in results] == ["dense-attention-seg", "dense-attention-seg-contour"]
     for entry in results:
         assert 0 <= entry["pixel_accuracy"] <= 1 and entry["parameters"] > 1e5 and entry["macs"] > 1e6
-        assert entry["milliseconds"] > 0
+
+
+def test_rows_are_timed_together_and_equal_networks_alike(finished: tuple[Path, list[dict[str, Any]]]) -> None:
+    out, results = finished
+    timed = with_times(results, TINY, open_dataset(out / "frames" / "test"))
+    assert [{**entry, "milliseconds": None} for entry in timed] == [
+        {**entry, "milliseconds": None} for entry in results
+    ]
+    first, with_contour_loss = timed
+    assert first["milliseconds"] == with_contour_loss["milliseconds"] > 0
+    assert with_times([], TINY, open_dataset(out / "frames" / "test")) == []
 
 
 def test_finished_rows_are_not_repeated(

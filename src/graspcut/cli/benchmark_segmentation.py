@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from graspcut.frames.dataset import open_dataset
-from graspcut.segmentation.comparison import ComparisonConfig, run_comparison
+from graspcut.segmentation.comparison import ComparisonConfig, run_comparison, with_times
 from graspcut.segmentation.comparison_rows import ABLATIONS
 from graspcut.segmentation.comparison_tables import write_figures, write_tables
 
@@ -41,7 +41,7 @@ def segmentation(
     place = docs if docs is not None else out / "docs"
     command = shlex.join(["graspcut", *sys.argv[1:]])
     tests = open_dataset(config.test_data if config.test_data is not None else out / "frames" / "test")
-    written = write_tables(place, results, config, command)
+    written = write_tables(place, with_times(results, config, tests), config, command)
     written += write_figures(place / "figures", out, config, tests)
     for path in written:
         print(path)

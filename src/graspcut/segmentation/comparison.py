@@ -106,7 +106,7 @@ class ComparisonConfig:
 
 
 def run_comparison(out: Path, config: ComparisonConfig, say: Say = print) -> list[dict[str, Any]]:
-    """Trains, scores and times what is not done yet, one row at a time.
+    """Trains and scores what is not done yet, one row at a time.
 
     Args:
         out: folder of frames, run folders and results; the same settings continue there.
@@ -278,11 +278,10 @@ def _without_nan(value: Any) -> Any:
 
 
 def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader) -> dict[str, Any]:
-    """Table 2's columns, boundary score, parameters, MACs and latency of a trained row."""
+    """Table 2's columns, boundary score, parameters and MACs of a trained row; for times see `with_times`."""
     report = _report(folder, tests)
     height, width = tests.read_depth_and_labels(0)[0].shape
     network = build_model(configuration).eval()
-    frame = torch.full((1, 1, height, width), 500.0), torch.full((1,), 240.0)
     overall = report.overall
     scores: dict[str, Any] = {
         "mean_iou": overall.mean_iou,
@@ -295,18 +294,47 @@ def scores_of(folder: Path, configuration: dict[str, Any], tests: DatasetReader)
         "object_iou": overall.object_iou,
         "boundary_f1": report.boundary.mean,
         "parameters": count_parameters(network),
-        "macs": count_work(network, *frame).macs,
-        "milliseconds": median_ms(network, *frame),
+        "macs": count_work(network, *_typical_frame(height, width)).macs,
     }
     return {name: _without_nan(value) for name, value in scores.items()}
 
 
-def median_ms(network: nn.Module, *inputs: torch.Tensor) -> float:
-    """Median time of one call in PyTorch on the processor, after one that does not count."""
-    times = []
+def with_times(
+    results: Sequence[dict[str, Any]], config: ComparisonConfig, tests: DatasetReader
+) -> list[dict[str, Any]]:
+    """Results with the time of each row's network on one frame, all of them measured now and in turn.
+
+    Rows are trained hours apart, beside whatever the machine does then; only times of one run can be compared.
+
+    Args:
+        results: of `run_comparison`.
+        config: what was compared.
+        tests: frames, of which the size counts.
+
+    Returns:
+        results with "milliseconds", the median in PyTorch on the processor.
+    """
+    if not results:
+        return []
+    height, width = tests.read_depth_and_labels(0)[0].shape
+    frame = _typical_frame(height, width)
+    configurations = {str(entry["row"]): network_config(ROWS[entry["row"]], config) for entry in results}
+    networks: dict[str, nn.Module] = {}
+    times: dict[str, list[float]] = {}
+    for configuration in configurations.values():
+        networks.setdefault(repr(configuration), build_model(configuration).eval())
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     with torch.no_grad():
         for _ in range(_TIMED_CALLS + 1):
-            started = time.perf_counter()
-            network(*inputs)
-            times.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times[1:]))
+            for name, network in networks.items():
+                started = time.perf_counter()
+                network(*frame)
+                times.setdefault(name, []).append(time.perf_counter() - started)
+    medians = {name: 1000 * float(np.median(measured[1:])) for name, measured in times.items()}
+    return [{**entry, "milliseconds": medians[repr(configurations[entry["row"]])]} for entry in results]
+
+
+def _typical_frame(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Depth and focal length of one frame, for what does not depend on what it shows."""
+    return torch.full((1, 1, height, width), 500.0), torch.full((1,), 240.0)

@@ -5,8 +5,9 @@
 
 The shipped network learns `benchmarks.small_problem` from random weights, with each loss and each seed. A loss also
 decides how readily a pixel is called hand or object, which can be had without it: so besides each network as it is, it
-is scored with its background and object multiplied by the factors that are best on windows it was trained on. Runs that
-are finished stay, so the same command continues; --rows and --seeds share the work between processes.
+is scored with its probabilities of object multiplied by the factor that is best on windows it was trained on (nothing
+lies behind the hands of this problem, so that background is no question). Runs that are finished stay, so the same
+command continues; --rows and --seeds share the work between processes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 NETWORK = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(DenseAttentionSmallConfig())}
 BATCH = 16
-BACKGROUND_FACTORS = (0.12, 0.17, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 OBJECT_FACTORS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 CALIBRATION_WINDOWS = 300
 COLUMNS = (("as trained", "mean"), ("as trained", "hand"), ("as trained", "object"), ("calibrated", "mean"))
@@ -124,9 +124,9 @@ def probabilities_of(network: nn.Module, frames: DatasetReader, count: int) -> P
     return found
 
 
-def scored(found: Probabilities, background: float = 1.0, held: float = 1.0) -> dict[str, float]:
-    """IOU in percent, with probabilities of background and of object multiplied."""
-    factors = np.array([background, 1.0, held], np.float32)[:, None, None]
+def scored(found: Probabilities, held: float = 1.0) -> dict[str, float]:
+    """IOU in percent, with probabilities of object multiplied."""
+    factors = np.array([1.0, 1.0, held], np.float32)[:, None, None]
     counts = ConfusionCounts()
     for labels, probabilities in found:
         counts.add(labels, (factors * probabilities).argmax(axis=0).astype(np.uint8))
@@ -134,8 +134,17 @@ def scored(found: Probabilities, background: float = 1.0, held: float = 1.0) -> 
     return {"mean": 100 * scores.mean_iou, "hand": 100 * scores.hand_iou, "object": 100 * scores.object_iou}
 
 
+def network_of(model: Path) -> nn.Module:
+    """What a model folder holds."""
+    network = build_model(NETWORK)
+    fill_network(network, load_model_folder(model)[1], model)
+    return network
+
+
 def trained(loss: Loss, seed: int, data: Path, folder: Path, images: int, precision: Any) -> nn.Module | None:
     """The network after its training, None if that was stopped."""
+    if (folder / "model").exists():
+        return network_of(folder / "model")
     run = RunConfig(
         folder, seed=seed, precision=precision, threads=1, validate_every_steps=0, checkpoint_every_minutes=2.0
     )
@@ -150,26 +159,21 @@ def trained(loss: Loss, seed: int, data: Path, folder: Path, images: int, precis
         augmentation=AugmentationConfig(flip=0.5),
     )
     model = run_training(task, TrainingData([view], seed=seed, workers=0), run).model_folder
-    if model is None:
-        return None
-    network = build_model(NETWORK)
-    fill_network(network, load_model_folder(model)[1], model)
-    return network
+    return None if model is None else network_of(model)
 
 
 def measured(network: nn.Module, data: Path) -> dict[str, Any]:
-    """Scores on the test windows as the network is, and with the factors that are best on windows it was trained on."""
+    """Scores on the test windows as the network is, and with the factor that is best on windows it was trained on."""
     known = probabilities_of(network, open_dataset(data / "training"), CALIBRATION_WINDOWS)
-    pairs = itertools.product(BACKGROUND_FACTORS, OBJECT_FACTORS)
-    best = max(pairs, key=lambda factors: scored(known, *factors)["mean"])
+    best = max(OBJECT_FACTORS, key=lambda factor: scored(known, factor)["mean"])
     tests = open_dataset(data / "test")
     found = probabilities_of(network, tests, len(tests))
-    return {"as trained": scored(found), "calibrated": scored(found, *best), "factors": best}
+    return {"as trained": scored(found), "calibrated": scored(found, best), "factor": best}
 
 
 def printed(rows: dict[str, dict[str, Any]]) -> str:
     """A table in Markdown."""
-    lines = ["| loss | seeds | mean | hand | object | mean, calibrated | factors |", "|---" * 7 + "|"]
+    lines = ["| loss | seeds | mean | hand | object | mean, calibrated | factor |", "|---" * 7 + "|"]
     for name in LOSSES:
         of_row = [row for key, row in rows.items() if key.rpartition(" seed ")[0] == name]
         if not of_row:
@@ -178,7 +182,7 @@ def printed(rows: dict[str, dict[str, Any]]) -> str:
         for way, score in COLUMNS:
             values = [row[way][score] for row in of_row]
             cells.append(f"{np.mean(values):.1f} ({min(values):.1f} .. {max(values):.1f})")
-        factors = "; ".join(", ".join(f"{factor:g}" for factor in row["factors"]) for row in of_row)
+        factors = ", ".join(f"{row['factor']:g}" for row in of_row)
         lines.append(f"| {name} | {len(of_row)} | {' | '.join(cells)} | {factors} |")
     return "\n".join(lines)
 

@@ -90,8 +90,12 @@ PLAN = (
     Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4, next_share=0.8),
     Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4, next_share=0.6),
     Phase("4-nearer", 16_000, 1.5e-3, whole_share=0.45, first_version_share=0.3, nearer_share=0.15, next_share=0.8),
-    Phase("5-whole", 80_000, 1.5e-3, whole_share=0.7, nearer_share=0.15),
-    Phase("6-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
+    # Each an hour of two cores, after which there is something to ship.
+    *(
+        Phase(f"{n}-whole", 16_000, 1.5e-3, whole_share=0.7, first_version_share=0.3, nearer_share=0.15, next_share=0.8)
+        for n in range(5, 10)
+    ),
+    Phase("10-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
 )
 
 

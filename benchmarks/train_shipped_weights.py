@@ -84,7 +84,7 @@ class Phase:
     next_share: float = 1.0
 
 
-# 124,500 batches of 16 windows, or as many pixels: about two million frames and windows.
+# 125,000 batches of 16 windows, or as many pixels: about two million frames and windows.
 PLAN = (
     Phase("1-new-places", 6_000, 1e-3, whole_share=0.4, next_share=0.6),
     Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4, next_share=0.8),
@@ -95,7 +95,7 @@ PLAN = (
         Phase(f"{n}-whole", 16_000, 1.5e-3, whole_share=0.7, first_version_share=0.3, nearer_share=0.15, next_share=0.8)
         for n in range(5, 10)
     ),
-    Phase("10-last", 12_000, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
+    Phase("10-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
 )
 
 

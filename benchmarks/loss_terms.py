@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from graspcut.segmentation.data import SegmentationBatch, segmentation_target
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
-from graspcut.segmentation.own_losses import OwnLosses
+from graspcut.segmentation.own_losses import OwnLosses, open_loss_file
 from graspcut.segmentation.task import SegmentationTask, TaskConfig
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.sources import FolderSamples
@@ -42,21 +41,12 @@ from graspcut.train.streams import TrainingData, View
 from graspcut.train.trainer import RunConfig, prepare_run, run_training
 
 NETWORK = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(DenseAttentionSmallConfig())}
+DICE = Path(__file__).resolve().parent.parent / "examples" / "my_loss.py"
 BATCH = 16
 OBJECT_FACTORS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 CALIBRATION_WINDOWS = 300
 COLUMNS = (("as trained", "mean"), ("as trained", "hand"), ("as trained", "object"), ("calibrated", "mean"))
 Probabilities = list[tuple[NDArray[np.uint8], NDArray[np.float32]]]
-
-
-def dice(logits: Tensor, batch: SegmentationBatch) -> Tensor:
-    """Mean over hand and object of one minus the Dice overlap of the batch."""
-    known, probabilities = batch.labels != 255, logits.softmax(dim=1)
-    losses = []
-    for label in (HAND, OBJECT):
-        found, true = probabilities[:, label] * known, (batch.labels == label).float()
-        losses.append(1 - (2 * (found * true).sum() + 1) / (found.sum() + true.sum() + 1))
-    return torch.stack(losses).mean()
 
 
 def lovasz(logits: Tensor, batch: SegmentationBatch) -> Tensor:
@@ -83,28 +73,19 @@ class Loss:
 
     Attributes:
         class_weights: of background, hand and object in the cross entropy.
-        term: besides it.
-        weight: of the term.
+        own: terms besides it.
     """
 
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.6)
-    term: Callable[[Tensor, SegmentationBatch], Tensor] | None = None
-    weight: float = 1.0
-
-    def own(self) -> OwnLosses | None:
-        """The term as a training takes it."""
-        if self.term is None:
-            return None
-        name = self.term.__name__
-        return OwnLosses({name: self.term}, {name: self.weight}, file_of(self.term))
+    own: OwnLosses | None = None
 
 
 LOSSES = {
     "1, 1, 1.6 (shipped)": Loss(),
     "1, 1, 1": Loss((1.0, 1.0, 1.0)),
     "1, 3, 3": Loss((1.0, 3.0, 3.0)),
-    "and Dice": Loss(term=dice),
-    "and Lovász": Loss(term=lovasz),
+    "and Dice": Loss(own=open_loss_file(DICE)),
+    "and Lovász": Loss(own=OwnLosses({"lovasz": lovasz}, {"lovasz": 1.0}, file_of(lovasz))),
 }
 
 
@@ -151,7 +132,7 @@ def trained(loss: Loss, seed: int, data: Path, folder: Path, images: int, precis
     prepare_run(run)
     config = TaskConfig.quick(images // BATCH, contour_part=0.0)
     config = dataclasses.replace(config, class_weights=loss.class_weights)
-    task = SegmentationTask(NETWORK, config, own_losses=loss.own())
+    task = SegmentationTask(NETWORK, config, own_losses=loss.own)
     view = View(
         FolderSamples(open_dataset(data / "training"), seed=seed),
         segmentation_target,

@@ -89,7 +89,8 @@ def main() -> None:
             )
             print(f"{name}, stride {stride}: mean IOU {100 * scores.mean_iou:.1f}")
     if given.save is not None:
-        write_json_atomically(given.save, {"seed": SEED, "frames": given.frames, "rows": rows})
+        how = {"seed": SEED, "frames": given.frames} if given.data is None else {"data": str(given.data)}
+        write_json_atomically(given.save, {**how, "rows": rows})
 
 
 if __name__ == "__main__":

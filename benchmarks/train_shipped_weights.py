@@ -13,8 +13,10 @@ forget less of what those knew. Ship a model only if it wins.
 
 Most batches are windows around a hand: they teach more per second than whole frames, of which later phases have more.
 Frames come from all cameras that the renderer knows, at 320x240 and at 640x480, sampled as the network meets them in
-use. With --processes each trains on one core and their gradients are averaged; their number is part of a phase. No real
-frame and no held-out kind of object is seen.
+use. From phase 5 on half of the hands of the second version are drawn with a skinned mesh (`hand_mesh.py`), which is
+fetched when it is needed; --hand-mesh FILE names it where nothing can be fetched. With --processes each trains on one
+core and their gradients are averaged; their number is part of a phase. No real frame and no held-out kind of object is
+seen.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.hand_mesh import fetched_hand_mesh
 from torch import nn
 
 from graspcut.frames.camera import Camera
@@ -70,6 +73,7 @@ class Phase:
         class_weights: of background, hand and object.
         contour_part: last part of the phase, in which the contour loss is added.
         nearer_share: share of the batches with what the closer look of `graspcut segment --careful` shows.
+        mesh_share: share of the second version's hands that are drawn with the skinned mesh.
         next_share: share of its weights in the average, with those it started from, that the next phase starts from.
     """
 
@@ -81,6 +85,7 @@ class Phase:
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.6)
     contour_part: float = 0.0
     nearer_share: float = 0.0
+    mesh_share: float = 0.0
     next_share: float = 1.0
 
 
@@ -90,12 +95,32 @@ PLAN = (
     Phase("2-skin-and-cloth", 7_000, 1e-3, whole_share=0.45, first_version_share=0.4, next_share=0.8),
     Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4, next_share=0.6),
     Phase("4-nearer", 16_000, 1.5e-3, whole_share=0.45, first_version_share=0.3, nearer_share=0.15, next_share=0.8),
-    # Each an hour of two cores, after which there is something to ship.
-    *(
-        Phase(f"{n}-whole", 16_000, 1.5e-3, whole_share=0.7, first_version_share=0.3, nearer_share=0.15, next_share=0.8)
-        for n in range(5, 10)
+    # Its first 7,700 batches were trained on hands of cones alone.
+    Phase(
+        "5-whole",
+        16_000,
+        1.5e-3,
+        whole_share=0.7,
+        first_version_share=0.3,
+        nearer_share=0.15,
+        mesh_share=0.5,
+        next_share=0.8,
     ),
-    Phase("10-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15),
+    # Each forty minutes of two cores, after which there is something to ship.
+    *(
+        Phase(
+            f"{n}-mesh",
+            10_000,
+            1.5e-3,
+            whole_share=0.7,
+            first_version_share=0.3,
+            nearer_share=0.15,
+            mesh_share=0.5,
+            next_share=0.8,
+        )
+        for n in range(6, 12)
+    ),
+    Phase("12-last", 16_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5),
 )
 
 
@@ -146,12 +171,21 @@ class NearerFrames:
 
 
 def rendered(
-    size: tuple[int, int], window: tuple[int, int] | None, profile: ProfileName, seed: int, nearer: bool = False
+    size: tuple[int, int],
+    window: tuple[int, int] | None,
+    profile: ProfileName,
+    seed: int,
+    nearer: bool = False,
+    hands: HandMesh | None = None,
 ) -> RenderedSamples:
     """Frames of all cameras of a version of the renderer, or windows out of them, or closer looks at them."""
     jitter = 0.1 if profile == "v1" else 0.0  # the second version varies focal lengths by itself
     scene = SceneConfig(open_handed=0.0 if profile == "v1" else 0.25)
     synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window, scene=scene)
+    if hands is not None and profile == "v2":
+        synth = dataclasses.replace(
+            synth, hand_mesh=str(hands.path), scene=dataclasses.replace(scene, own_hand=hands.share)
+        )
     frames = FrameGenerator(synth, seed)
     return RenderedSamples(NearerFrames(frames) if nearer else frames)
 
@@ -177,8 +211,24 @@ class Kind:
     nearer: bool = False
 
 
-def views_of(phase: Phase, batch: int, seed: int) -> list[View]:
-    """What a phase trains on: whole frames and windows, of two sizes and two versions of the renderer."""
+@dataclass(frozen=True)
+class HandMesh:
+    """A skinned hand and the share of the hands that are drawn with it."""
+
+    path: Path
+    share: float
+
+
+def views_of(phase: Phase, batch: int, seed: int, hand_mesh: Path | None = None) -> list[View]:
+    """What a phase trains on: whole frames and windows, of two sizes and two versions of the renderer.
+
+    Args:
+        phase: which.
+        batch: windows of 128 x 128 a batch.
+        seed: of the frames.
+        hand_mesh: skinned hand; only where the phase has a `mesh_share`.
+    """
+    hands = None if hand_mesh is None else HandMesh(hand_mesh, phase.mesh_share)
     others = 1 - phase.nearer_share
     whole, windows = others * phase.whole_share, others * (1 - phase.whole_share)
     kinds = (
@@ -196,7 +246,7 @@ def views_of(phase: Phase, batch: int, seed: int) -> list[View]:
     )
     return [
         View(
-            rendered(kind.frame, kind.window, profile, 100 * seed + 10 * number + version, kind.nearer),
+            rendered(kind.frame, kind.window, profile, 100 * seed + 10 * number + version, kind.nearer, hands),
             WorkingTarget(NETWORK.working_focal_px, kind.item, NETWORK.neighbours),
             probability=kind.share * version_share,
             batch_size=max(1, round(kind.part * batch)),
@@ -316,10 +366,16 @@ def run_phase(phase: Phase, start: Path, options: argparse.Namespace) -> Path | 
         ValidationPart(rendered(size, None, "v2", 950_001), target, count=60) for size in ((320, 240), (640, 480))
     ]
     number = 1 + [planned.name for planned in PLAN].index(phase.name)
-    data = TrainingData(views_of(phase, options.batch, number), validation, seed=options.seed, workers=1)
+    hand_mesh = hand_mesh_of(options) if phase.mesh_share > 0 else None
+    data = TrainingData(views_of(phase, options.batch, number, hand_mesh), validation, seed=options.seed, workers=1)
     result = run_training(SegmentationTask(network_config, phase_config(phase), network), data, run)
     print(result, flush=True)
     return result.model_folder
+
+
+def hand_mesh_of(options: argparse.Namespace) -> Path:
+    """The skinned hand that was named, or the fetched one."""
+    return options.hand_mesh.resolve() if options.hand_mesh else fetched_hand_mesh(options.out / "hand-mesh").resolve()
 
 
 def show(out: Path, plan: Sequence[Phase]) -> None:
@@ -340,6 +396,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the phases; an existing one is continued")
     parser.add_argument("--show", action="store_true", help="only say where the plan stands")
     parser.add_argument("--start", default="dense-attention-small", help="model folder or shipped model to grow from")
+    parser.add_argument("--hand-mesh", type=Path, help="skinned hand (.glb); without, it is fetched (94 MB)")
     parser.add_argument("--batch", type=int, default=BATCH, help="windows of 128 x 128 a batch and process")
     parser.add_argument("--processes", type=int, default=1, help="training processes, one core and one renderer each")
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from benchmarks.hand_mesh import extracted
 from benchmarks.operating_point import with_odds
-from benchmarks.train_shipped_weights import NETWORK, PLAN, averaged, grown, phase_config, rendered, views_of
+from benchmarks.train_shipped_weights import (
+    NETWORK,
+    PLAN,
+    NearerFrames,
+    averaged,
+    grown,
+    phase_config,
+    rendered,
+    views_of,
+)
 
+from graspcut.nn.fetching import FetchError
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
 from graspcut.segmentation.models import DenseAttentionSmall, DenseAttentionSmallConfig, model_config
-from graspcut.train.streams import as_tensors
+from graspcut.synth.generator import FrameGenerator
+from graspcut.train.sources import RenderedSamples
+from graspcut.train.streams import View, as_tensors
 from tests.mini_network import randomise_batch_norms, scene_mm
+from tests.synth.skinned_file import write_hand
 
 
 def stored(folder: Path, config: DenseAttentionSmallConfig) -> DenseAttentionSmall:
@@ -89,6 +105,42 @@ def test_closer_looks_are_taken_at_the_scale_of_the_network() -> None:
             is_found = [np.isin(sample["labels"], (1, 2)) & (sample["depth_mm"] > 0) for sample in (look, frame)]
             assert np.count_nonzero(is_found[0]) > 0.9 * np.count_nonzero(is_found[1])
     assert closer > 0
+
+
+def hand_meshes_of(views: list[View]) -> dict[str, set[tuple[str | None, float]]]:
+    """For each version of the renderer, the mesh that hands are drawn with, and how many."""
+    found: dict[str, set[tuple[str | None, float]]] = {}
+    for view in views:
+        assert isinstance(view.samples, RenderedSamples)
+        frames = view.samples.frames
+        frames = frames.frames if isinstance(frames, NearerFrames) else frames
+        assert isinstance(frames, FrameGenerator)
+        synth = frames.config
+        found.setdefault(synth.profile, set()).add((synth.hand_mesh, synth.scene.own_hand))
+    return found
+
+
+def test_later_phases_draw_half_of_the_second_versions_hands_with_a_mesh(tmp_path: Path) -> None:
+    write_hand(tmp_path / "hand.glb")
+    path = str(tmp_path / "hand.glb")
+    phase = next(phase for phase in PLAN if phase.mesh_share > 0)
+    views = views_of(phase, 2, 1, tmp_path / "hand.glb")
+    found = hand_meshes_of(views)
+    assert found["v2"] == {(path, 0.5)} and {mesh for mesh, _ in found["v1"]} == {None}
+    assert {mesh for meshes in hand_meshes_of(views_of(PLAN[0], 2, 1)).values() for mesh, _ in meshes} == {None}
+    batch = as_tensors(views[0].batch(0, 0))
+    assert batch.labels.shape[0] == views[0].batch_size
+
+
+@pytest.mark.parametrize("name", ["package/dist/profiles/generic-hand/right.glb", "package/other.glb"])
+def test_another_archive_than_the_known_one_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "assets.tgz"
+    with tarfile.open(path, "w:gz") as files:
+        member = tarfile.TarInfo(name)
+        member.size = 4
+        files.addfile(member, io.BytesIO(b"mesh"))
+    with pytest.raises(FetchError, match=r"not the known file|no archive with"):
+        extracted(path)
 
 
 def test_averages_lie_between_two_networks(tmp_path: Path) -> None:

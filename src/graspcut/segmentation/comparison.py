@@ -323,15 +323,18 @@ def with_times(
     times: dict[str, list[float]] = {}
     for configuration in configurations.values():
         networks.setdefault(repr(configuration), build_model(configuration).eval())
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    with torch.no_grad():
-        for _ in range(_TIMED_CALLS):
-            for name, network in networks.items():
-                network(*frame)  # its weights are in the caches of the processor again, as in use
-                started = time.perf_counter()
-                network(*frame)
-                times.setdefault(name, []).append(time.perf_counter() - started)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(config.threads or threads_before)
+    try:
+        with torch.no_grad():
+            for _ in range(_TIMED_CALLS):
+                for name, network in networks.items():
+                    network(*frame)  # its weights are in the caches of the processor again, as in use
+                    started = time.perf_counter()
+                    network(*frame)
+                    times.setdefault(name, []).append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads_before)
     medians = {name: 1000 * float(np.median(measured)) for name, measured in times.items()}
     return [{**entry, "milliseconds": medians[repr(configurations[entry["row"]])]} for entry in results]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from graspcut.frames.dataset import DatasetReader
 from graspcut.labels import FOREARM_PART, HAND
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.hands.free_pose import sample_free_pose
-from graspcut.synth.hands.kinematics import sample_shape
+from graspcut.synth.hands.kinematics import SHAPE_RADIUS, sample_shape
 from graspcut.synth.hands.skinned import read_skinned_hand
 from graspcut.synth.scenes.config import SceneConfig
 from tests.synth.skinned_file import write_hand
@@ -36,6 +37,21 @@ def test_every_joint_of_the_mesh_lies_on_that_of_the_cone_hand(tmp_path: Path, l
         mcp = pose.joints_mm[5:21:4]
         # On the way from the wrist to their knuckles.
         assert np.all(np.linalg.norm(metacarpals - 0.28 * mcp, axis=1) < 15.0)
+
+
+def test_the_mesh_is_as_thick_as_the_cone_hand(tmp_path: Path) -> None:
+    owner = write_hand(tmp_path / "hand.glb")
+    hand = read_skinned_hand(str(tmp_path / "hand.glb"))
+    pose = sample_free_pose(np.random.default_rng(3), sample_shape(np.random.default_rng(3)))
+    shape = pose.shape.copy()
+    shape[SHAPE_RADIUS + 4 : SHAPE_RADIUS + 8] *= 1.3  # the index finger
+    slim, thick = (hand.posed(either).vertices for either in (pose, dataclasses.replace(pose, shape=shape)))
+    for joint, ratio in ((6, 1.3), (10, 1.0), (2, 1.0), (0, 1.06)):
+        volumes = []
+        for vertices in (slim, thick):
+            ball = vertices[owner == joint]
+            volumes.append(np.linalg.svd(ball - ball.mean(axis=0), compute_uv=False).prod())
+        assert volumes[1] / volumes[0] == pytest.approx(ratio**2, rel=0.01)
 
 
 def test_the_back_of_every_bone_stays_the_back(tmp_path: Path) -> None:

@@ -47,6 +47,10 @@ SHAPE_SIZE = 58
 
 INDEX_MCP_RADIUS = SHAPE_RADIUS + 4
 MEAN_INDEX_MCP_RADIUS_MM = 11.0  # girth 1 is a hand of this
+MEAN_MIDDLE_KNUCKLE_MM = 92.0  # how far it is from the wrist
+_MEAN_RADII_MM = np.array(
+    [16, 12.5, 10.2, 7.6, 11, 9.3, 8, 6.3, 11, 9.6, 8.2, 6.5, 10.5, 9, 7.6, 6.2, 9.5, 7.8, 6.7, 5.4], np.float64
+)
 
 LOWER_LIMIT = np.array(
     [-15, -17, 0, 0, -10, -17, 0, 0, -12, -17, 0, 0, -15, -17, 0, 0, 10, 5, 0, -20, -57, -23], np.float64
@@ -104,16 +108,19 @@ def _sample_shape(rng: np.random.Generator, size: float, girth_share: float) -> 
     shape[SHAPE_LENGTH : SHAPE_LENGTH + 12] = lengths * size * rng.uniform(0.92, 1.08, 12)
     shape[SHAPE_THUMB : SHAPE_THUMB + 3] = np.array([22, 20, -9]) * size
     shape[SHAPE_THUMB_LENGTH : SHAPE_THUMB_LENGTH + 3] = np.array([44, 33, 23]) * size * rng.uniform(0.92, 1.08, 3)
-    radii = np.array(
-        [16, 12.5, 10.2, 7.6, 11, 9.3, 8, 6.3, 11, 9.6, 8.2, 6.5, 10.5, 9, 7.6, 6.2, 9.5, 7.8, 6.7, 5.4], np.float64
-    )
-    shape[SHAPE_RADIUS : SHAPE_RADIUS + 20] = radii * girth * np.repeat(rng.uniform(0.95, 1.05, 5), 4)
+    shape[SHAPE_RADIUS : SHAPE_RADIUS + 20] = _MEAN_RADII_MM * girth * np.repeat(rng.uniform(0.95, 1.05, 5), 4)
     shape[SHAPE_SPLAY : SHAPE_SPLAY + 4] = np.array([6, 0, -5, -12]) + rng.normal(0, 1.5, 4)
     shape[WRIST_HALF_WIDTH] = 13.5 * palm
     shape[WRIST_RADIUS] = 16.0 * girth * rng.uniform(0.92, 1.08)
     shape[ELBOW_RADIUS] = 31.0 * girth * rng.uniform(0.85, 1.15)
     shape[FOREARM_LENGTH] = 300.0 * size * rng.uniform(0.9, 1.1)
     return shape
+
+
+def digit_girths(shape: Float64Array) -> Float64Array:
+    """How thick the five digits of a hand shape are, thumb first; 1 is a grown-up's mean (5,)."""
+    ratios = shape[SHAPE_RADIUS : SHAPE_RADIUS + 20] / _MEAN_RADII_MM
+    return np.asarray(ratios.reshape(5, 4).mean(axis=1))
 
 
 @subroutine

@@ -1,9 +1,9 @@
 """A hand from a skinned mesh with the 25 joint names of WebXR, posed like the hand of cones (linear blend skinning).
 
 Every bone of the mesh is moved, turned and stretched onto the bone of the same name of the cone hand, which stays what
-grasps are found with; the forearm stays the cone hand's. A bone's frame is its direction and the direction of the
-hand's back there: of the mesh the y axis of the joint, as WebXR has it, of the cone hand the plane in which the digit
-bends.
+grasps are found with, and made as thick as that hand is thick among hands; the forearm stays the cone hand's. A bone's
+frame is its direction and the direction of the hand's back there: of the mesh the y axis of the joint, as WebXR has it,
+of the cone hand the plane in which the digit bends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from graspcut.labels import FOREARM_PART
 from graspcut.synth.hands.glb import SkinnedMesh, read_skinned_mesh
-from graspcut.synth.hands.kinematics import MCP_FLEXION, POSE_THUMB, SHAPE_SPLAY, HandPose
+from graspcut.synth.hands.kinematics import (
+    MCP_FLEXION,
+    MEAN_MIDDLE_KNUCKLE_MM,
+    POSE_THUMB,
+    SHAPE_SPLAY,
+    HandPose,
+    digit_girths,
+)
 from graspcut.synth.objects.meshes import Mesh
 from graspcut.synth.rendering.primitives import Float64Array
 
@@ -65,13 +72,15 @@ class SkinnedHand:
         """The mesh in the hand frame, in the pose of a cone hand; surfaces are parts."""
         here, there = _bones(self.rest_mm[:21]), _bones(pose.joints_mm)
         backs = _backs_of(pose)
-        scale = float(np.linalg.norm(pose.joints_mm[9]) / np.linalg.norm(self.rest_mm[9] - self.rest_mm[0]))
+        # The mesh is taken to be of mean girth for its size.
+        thickness = _girths_of(pose) * MEAN_MIDDLE_KNUCKLE_MM / float(np.linalg.norm(self.rest_mm[9] - self.rest_mm[0]))
         moved = np.zeros_like(self.vertices)
         for joint in range(25):
             (p, a), (q, b) = here[joint], there[joint]
             from_frame = _frame(a, self.backs[joint])
             to_frame = _frame(b, backs[joint])
-            stretch = np.array([np.linalg.norm(b) / max(float(np.linalg.norm(a)), 1e-9), scale, scale])
+            along = float(np.linalg.norm(b)) / max(float(np.linalg.norm(a)), 1e-9)
+            stretch = np.array([along, thickness[joint], thickness[joint]])
             matrix = (to_frame * stretch) @ from_frame.T
             weight = np.where(self.joints == joint, self.weights, 0.0).sum(axis=1, keepdims=True)
             moved += weight * ((self.vertices - p) @ matrix.T + q)
@@ -99,6 +108,14 @@ def _bones(joints: Float64Array) -> list[tuple[Float64Array, Float64Array]]:
     for finger in range(4):
         bones.append((joints[0], joints[5 + 4 * finger] - joints[0]))
     return bones
+
+
+def _girths_of(pose: HandPose) -> Float64Array:
+    """How thick the cone hand is at each of the 25 joints, 1 = a grown-up's mean (25,)."""
+    digits = digit_girths(pose.shape)
+    girths = np.full(25, digits.mean())
+    girths[1:21] = np.repeat(digits, 4)
+    return girths
 
 
 def _backs_of(pose: HandPose) -> Float64Array:

@@ -10,6 +10,7 @@ each place, the one in the middle of its scores, and the worst: depth, labels fo
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,13 @@ class Scored:
         }
 
 
-def generator_of(scene: SceneConfig, sensor: SensorName) -> FrameGenerator:
-    """Frames of one place and camera."""
-    return FrameGenerator(SynthConfig(*SIZE, sensor=sensor, colour=False, held_out_kinds=True, scene=scene), SEED)
+def generator_of(scene: SceneConfig, sensor: SensorName, hand_mesh: Path | None = None) -> FrameGenerator:
+    """Frames of one place and camera, and of one form of hands."""
+    synth = SynthConfig(*SIZE, sensor=sensor, colour=False, held_out_kinds=True, scene=scene)
+    if hand_mesh is not None:
+        scene = dataclasses.replace(scene, own_hand=1.0)
+        synth = dataclasses.replace(synth, scene=scene, hand_mesh=str(hand_mesh))
+    return FrameGenerator(synth, SEED)
 
 
 def scored(segmenter: Segmenter, generator: FrameGenerator, frames: int) -> Scored:
@@ -133,6 +138,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save", type=Path, help="JSON of the scores")
     parser.add_argument("--pictures", type=Path, help="folder for places.png")
+    parser.add_argument("--hand-mesh", type=Path, help="skinned hand (.glb): all hands once more, drawn with it")
     options = parser.parse_args()
     segmenter = Segmenter.load(options.model, device="cpu", threads=options.threads)
     places = {name: scored(segmenter, generator_of(scene, "mix"), options.frames) for name, scene in PLACES.items()}
@@ -141,6 +147,9 @@ def main() -> None:
         rows[f"all places, {sensor}"] = scored(
             segmenter, generator_of(SceneConfig(), sensor), options.frames // 3
         ).to_dict()
+    for name, scene in list(PLACES.items())[: 2 if options.hand_mesh is not None else 0]:
+        found = scored(segmenter, generator_of(scene, "mix", options.hand_mesh), options.frames)
+        rows[f"{name}, hands of a mesh"] = found.to_dict()
     print(markdown(rows))
     if options.save is not None:
         write_json_atomically(options.save, {"model": options.model, "rows": rows})

@@ -106,11 +106,11 @@ PLAN = (
         mesh_share=0.5,
         next_share=0.8,
     ),
-    # Each forty minutes of two cores, after which there is something to ship.
+    # Each half an hour of two cores, after which there is something to ship.
     *(
         Phase(
             f"{n}-mesh",
-            10_000,
+            8_000,
             1.5e-3,
             whole_share=0.7,
             first_version_share=0.3,
@@ -118,9 +118,9 @@ PLAN = (
             mesh_share=0.5,
             next_share=0.8,
         )
-        for n in range(6, 12)
+        for n in range(6, 14)
     ),
-    Phase("12-last", 16_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5),
+    Phase("14-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5),
 )
 
 

@@ -74,6 +74,7 @@ class Phase:
         contour_part: last part of the phase, in which the contour loss is added.
         nearer_share: share of the batches with what the closer look of `graspcut segment --careful` shows.
         mesh_share: share of the second version's hands that are drawn with the skinned mesh.
+        area_exponent: how much more small hands and objects count in the loss.
         next_share: share of its weights in the average, with those it started from, that the next phase starts from.
     """
 
@@ -86,6 +87,7 @@ class Phase:
     contour_part: float = 0.0
     nearer_share: float = 0.0
     mesh_share: float = 0.0
+    area_exponent: float = 0.0
     next_share: float = 1.0
 
 
@@ -116,11 +118,14 @@ PLAN = (
             first_version_share=0.3,
             nearer_share=0.15,
             mesh_share=0.5,
+            area_exponent=0.5,
             next_share=0.8,
         )
         for n in range(6, 14)
     ),
-    Phase("14-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5),
+    Phase(
+        "14-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5, area_exponent=0.5
+    ),
 )
 
 
@@ -262,7 +267,7 @@ def views_of(phase: Phase, batch: int, seed: int, hand_mesh: Path | None = None)
 def phase_config(phase: Phase) -> TaskConfig:
     """The recipe of a phase."""
     config = TaskConfig.quick(phase.steps, learning_rate=phase.learning_rate, contour_part=phase.contour_part)
-    return dataclasses.replace(config, class_weights=phase.class_weights)
+    return dataclasses.replace(config, class_weights=phase.class_weights, area_exponent=phase.area_exponent)
 
 
 def with_statistics_of_whole_frames(network: nn.Module, frames: int = 640, seed: int = 970_001) -> nn.Module:

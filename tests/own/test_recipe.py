@@ -29,6 +29,7 @@ attention = "mul"
 network_argument = ["trunk_width=8", "squeeze_width=4", "decoder_widths=[16, 16, 16, 8, 4, 4]"]
 [loss]
 class_weights = [1, 2, 3.5]
+area_exponent = 0.5
 contour_per_class = true
 [optimisation]
 optimiser = "sgd"
@@ -51,6 +52,7 @@ def test_a_recipe_file_reaches_every_part_and_what_is_typed_wins(tmp_path: Path)
     assert model["class"] == "DenseAttentionSeg" and model["arguments"]["attention"] == "mul"
     assert model["arguments"]["decoder_widths"] == [16, 16, 16, 8, 4, 4]
     assert training["class_weights"] == [1.0, 2.0, 3.5] and training["contour_per_class"] is True
+    assert training["area_exponent"] == 0.5
     optimisation = training["optimisation"]
     assert (optimisation["optimiser"], optimisation["schedule"], optimisation["steps"]) == ("sgd", "inverse", 1)
     assert optimisation["average_decay"] is None

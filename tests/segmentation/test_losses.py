@@ -219,8 +219,30 @@ def test_cross_entropy_equals_the_slow_version(seed: int) -> None:
     assert by_weight.item() == pytest.approx(total / max(mass, 1e-12))
 
 
+@pytest.mark.parametrize("exponent", [0.25, 0.5, 2.0])
+def test_small_hands_and_objects_count_for_more(exponent: float) -> None:
+    generator = np.random.default_rng(5)
+    labels = np.zeros((2, 80, 100), np.int64)
+    labels[0, :20, :50], labels[0, 30:32, :5], labels[0, 40:] = 1, 2, UNKNOWN  # 1,000 px of hand, 10 of object
+    labels[1, :70] = 1  # larger than what is called small
+    logits = generator.normal(0, 2, (2, 3, 80, 100))
+    each = np.log(np.exp(logits).sum(axis=1)) - np.take_along_axis(logits, np.minimum(labels, 2)[:, None], 1)[:, 0]
+    weights = np.where(labels == UNKNOWN, 0.0, 1.0)
+    weights[labels == 2] = 3.0 * min(5.0, 400.0**exponent)
+    weights[0][labels[0] == 1] = min(5.0, 4.0**exponent)
+    arguments = torch.from_numpy(logits), torch.from_numpy(labels), (1.0, 1.0, 3.0)
+    found = weighted_cross_entropy(*arguments, area_exponent=exponent)
+    assert found.item() == pytest.approx((weights * each).sum() / (labels != UNKNOWN).sum())
+    found = weighted_cross_entropy(*arguments, normalisation="weights", area_exponent=exponent)
+    assert found.item() == pytest.approx((weights * each).sum() / weights.sum())
+
+
 def test_wrong_arguments_are_refused() -> None:
     logits, labels = torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="exponent of the area is -1"):
+        weighted_cross_entropy(logits, labels, area_exponent=-1)
+    with pytest.raises(ValueError, match="unknown normalisation"):
+        weighted_cross_entropy(logits, labels, normalisation="mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected"):
         weighted_cross_entropy(logits, labels[:, :3])
     with pytest.raises(ValueError, match="expected one for each"):

@@ -14,6 +14,8 @@ Deviations, with the reason:
     - N in (5) is the number of pixels; as a mean over pixels the term is tiny, so dividing by the number of contour
       pixels is an option.
     - Pixels labelled 255 are unknown: neither they nor edges that touch them count.
+    - With an exponent of the area, hands and objects count for more where they are small in the picture
+      (`area_weights`); off by default.
     - Borders are replicated: zeros would draw a frame around every class that touches the border.
 """
 
@@ -31,6 +33,8 @@ from graspcut.labels import UNKNOWN
 BLUR_SIGMA_PX = 2.121
 BLUR_RADIUS_PX = 2
 EDGE_EPSILON = 1.0e-12
+EVEN_AREA_PX = 4000.0  # of a working scale of 320x240; what is larger counts by its pixels
+LARGEST_AREA_WEIGHT = 5.0
 _VISIBLE_EDGE = 1.0e-3
 
 
@@ -39,6 +43,7 @@ def weighted_cross_entropy(
     labels: Tensor,
     class_weights: tuple[float, ...] = (1.0, 5.0, 5.0),
     normalisation: Literal["pixels", "weights"] = "pixels",
+    area_exponent: float = 0.0,
 ) -> Tensor:
     """Class-weighted softmax cross entropy, equation (2) with the weights of section 4.5.
 
@@ -49,26 +54,59 @@ def weighted_cross_entropy(
         normalisation: what the weighted sum is divided by: "pixels", the number of known pixels (the default, also
             of the framework the paper used), or "weights", the sum of their weights. The second is smaller by the
             mean weight, about 1.4 with a tenth of foreground, and so changes the balance to the contour loss.
+        area_exponent: how much more hands and objects count that are small in their picture, see `area_weights`; 0:
+            every pixel counts the same, as in the paper.
 
     Returns:
         scalar; 0 if no pixel is known.
 
     Raises:
-        ValueError: shapes or the number of weights do not fit, or another normalisation.
+        ValueError: shapes or the number of weights do not fit, another normalisation, or a negative exponent.
     """
     _check_shapes(logits, labels)
     if len(class_weights) != logits.shape[1]:
         raise ValueError(f"got {len(class_weights)} class weights for {logits.shape[1]} classes, expected one for each")
+    if normalisation not in ("pixels", "weights"):
+        raise ValueError(f"unknown normalisation {normalisation!r}, expected 'pixels' or 'weights'")
+    if area_exponent < 0:
+        raise ValueError(f"the exponent of the area is {area_exponent}, expected 0 or more")
     weight = torch.tensor(class_weights, dtype=logits.dtype, device=logits.device)
     target = labels.long()
-    total = functional.cross_entropy(logits, target, weight, ignore_index=UNKNOWN, reduction="sum")
     known = target != UNKNOWN
+    areas: Tensor | None = None
+    if area_exponent > 0:
+        areas = area_weights(target, logits.shape[1], area_exponent).to(logits.dtype)
+        each = functional.cross_entropy(logits, target, weight, ignore_index=UNKNOWN, reduction="none")
+        total = (areas * each).sum()
+    else:
+        total = functional.cross_entropy(logits, target, weight, ignore_index=UNKNOWN, reduction="sum")
     if normalisation == "pixels":
         return total / known.sum().clamp(min=1)
-    if normalisation == "weights":
-        weights = weight[torch.where(known, target, 0)] * known
-        return total / weights.sum().clamp(min=1.0e-12)
-    raise ValueError(f"unknown normalisation {normalisation!r}, expected 'pixels' or 'weights'")
+    weights = weight[torch.where(known, target, 0)] * known
+    return total / (weights if areas is None else areas * weights).sum().clamp(min=1.0e-12)
+
+
+def area_weights(labels: Tensor, classes: int, exponent: float) -> Tensor:
+    """What the pixels of each class but background count, so that things small in the picture are not drowned out.
+
+    A class that covers a pixels of a picture has the weight (`EVEN_AREA_PX` / a)^exponent there, from 1 to
+    `LARGEST_AREA_WEIGHT`: with 1/2 a thing counts by its extent rather than by its area. Ours, not the paper's.
+
+    Args:
+        labels: (B, H, W) int64, 0 = background, 255 = unknown.
+        classes: background included.
+        exponent: above 0.
+
+    Returns:
+        (B, H, W) float32, 1 for background and unknown pixels.
+    """
+    weights = torch.ones(labels.shape, dtype=torch.float32, device=labels.device)
+    for label in range(1, classes):
+        inside = labels == label
+        area = inside.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+        weight = (EVEN_AREA_PX / area).pow(exponent).clamp(1.0, LARGEST_AREA_WEIGHT)
+        weights = torch.where(inside, weight, weights)
+    return weights
 
 
 def gaussian_taps(sigma_px: float = BLUR_SIGMA_PX, radius_px: int = BLUR_RADIUS_PX) -> list[float]:

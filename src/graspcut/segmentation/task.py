@@ -50,6 +50,7 @@ class TaskConfig:
         optimisation: optimiser, schedule and number of steps, contour phase included.
         contour_steps: the last steps, in which the contour loss is added.
         class_weights: weight of background, hand and object in the cross entropy.
+        area_exponent: how much more small hands and objects count in it, see `weighted_cross_entropy`.
         cross_entropy_weight: alpha of the paper's total loss.
         contour_weight: beta of the paper's total loss.
         contour_normalisation, contour_per_class, contour_on: see `contour_loss`.
@@ -60,6 +61,7 @@ class TaskConfig:
     optimisation: Optimisation
     contour_steps: int = 0
     class_weights: tuple[float, float, float] = (1.0, 5.0, 5.0)
+    area_exponent: float = 0.0
     cross_entropy_weight: float = 1.0
     contour_weight: float = 0.005
     contour_normalisation: Literal["pixels", "contour"] = "pixels"
@@ -189,7 +191,9 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
         config = self.config
         terms = {
             "cross_entropy": config.cross_entropy_weight
-            * weighted_cross_entropy(logits, labels, class_weights=config.class_weights)
+            * weighted_cross_entropy(
+                logits, labels, class_weights=config.class_weights, area_exponent=config.area_exponent
+            )
         }
         if contour and config.contour_weight > 0:
             terms["contour"] = config.contour_weight * contour_loss(

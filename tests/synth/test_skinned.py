@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
+from benchmarks.hand_shapes import NAMES, skinned_hand
 
 from graspcut.cli import main
 from graspcut.frames.dataset import DatasetReader
 from graspcut.labels import FOREARM_PART, HAND
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.hands.free_pose import sample_free_pose
+from graspcut.synth.hands.glb import read_skinned_mesh, write_skinned_mesh
 from graspcut.synth.hands.kinematics import SHAPE_RADIUS, sample_shape
-from graspcut.synth.hands.skinned import read_skinned_hand
+from graspcut.synth.hands.skinned import read_skinned_hand, read_skinned_hands
 from graspcut.synth.scenes.config import SceneConfig
 from tests.synth.skinned_file import write_hand
 
@@ -96,6 +100,60 @@ def test_frames_show_the_mesh_with_labels_and_joints(tmp_path: Path) -> None:
         np.testing.assert_array_equal(frame.labels == HAND, frame.parts > 0)
         seen |= set(np.unique(frame.parts).tolist())
     assert FOREARM_PART in seen and {3, 7, 11} <= seen
+
+
+def test_a_folder_of_hands_gives_one_at_random_each(tmp_path: Path) -> None:
+    folder = tmp_path / "hands"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"holds no file that ends in \.glb"):
+        read_skinned_hands(str(folder))
+    write_hand(folder / "b.glb", left=True)
+    write_hand(folder / "a.glb")
+    (folder / "LICENSE").write_text("MIT")
+    read_skinned_hands.cache_clear()  # the folder was empty
+    hands = read_skinned_hands(str(folder))
+    assert len(hands) == 2 and hands[0] is read_skinned_hand(str(folder / "a.glb"))
+    synth = SynthConfig(width=60, height=44, sensor="ideal", colour=False, scene=SHOWN, hand_mesh=str(folder))
+    frames = [FrameGenerator(synth, 1)[index] for index in range(4)]
+    assert any((frame.labels == HAND).any() for frame in frames)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    write_hand(tmp_path / "hand.glb")
+    before = read_skinned_mesh(tmp_path / "hand.glb")
+    write_skinned_mesh(tmp_path / "again.glb", before)
+    after = read_skinned_mesh(tmp_path / "again.glb")
+    assert after.names == before.names
+    for name in ("vertices", "triangles", "joints", "weights", "rest"):
+        np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-6)
+    elsewhere: Any = trimesh.load(tmp_path / "again.glb", force="mesh")
+    assert len(elsewhere.vertices) == len(before.vertices)
+
+
+def test_a_hand_out_of_bones_of_another_name_bends_as_it_should(tmp_path: Path) -> None:
+    write_hand(tmp_path / "hand.glb")
+    mesh = read_skinned_mesh(tmp_path / "hand.glb")
+    heads = {bone: mesh.rest[mesh.names.index(joint), :3, 3] for bone, joint in NAMES.items()}
+    # A relaxed thumb, whose bending says which way it bends.
+    heads["finger1-3.R"] = heads["finger1-3.R"] + np.array([0.006, -0.004, 0.0])
+    weights = {
+        bone: np.where(mesh.joints == mesh.names.index(joint), mesh.weights, 0.0).sum(axis=1)
+        for bone, joint in NAMES.items()
+    }
+    for finger in ("thumb", "index-finger", "middle-finger", "ring-finger", "pinky-finger"):
+        last = next(bone for bone, joint in NAMES.items() if joint == f"{finger}-phalanx-distal")
+        tip = mesh.names.index(f"{finger}-tip")
+        weights[last] += np.where(mesh.joints == tip, mesh.weights, 0.0).sum(axis=1)
+    made = skinned_hand(mesh.vertices, mesh.triangles, heads, weights)
+    order = [made.names.index(name) for name in mesh.names]
+    np.testing.assert_allclose(made.rest[order][:, :3, 3][5:], mesh.rest[:, :3, 3][5:], atol=2e-3)
+    fingers = [number for number, name in enumerate(mesh.names) if not name.startswith("thumb")]
+    np.testing.assert_allclose(
+        made.rest[order][fingers][:, :3, 1], np.tile([0.0, 1.0, 0.0], (len(fingers), 1)), atol=0.05
+    )
+    write_skinned_mesh(tmp_path / "made.glb", made)
+    pose = sample_free_pose(np.random.default_rng(1), sample_shape(np.random.default_rng(1)))
+    assert read_skinned_hand(str(tmp_path / "made.glb")).posed(pose).vertices.shape == mesh.vertices.shape
 
 
 def test_the_command_takes_a_hand(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def synth(
         objects: Triangle mesh (STL, OBJ, GLB, PLY, OFF) of an object of your own, to be held and to lie about; may be
             given several times. Needs the extra mesh. Or a Python file with a kind of it, see docs/add-a-network.md.
         object_unit_mm: Millimetres per unit of the meshes: 1 for most STL files, 1000 for metres, which GLB always has.
-        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR: more than half of the hands are drawn with it,
-            the others with cones.
+        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR, or a folder of several: more than half of the
+            hands are drawn with it, the others with cones.
         video: Clips of moving hands instead of single pictures: in each, frames are 1/30 s apart and ids stay.
         clip_frames: Frames of one clip of --video.
         held_out: Only kinds of objects that are kept out of training, for testing.
@@ -58,7 +58,7 @@ def synth(
     """
     from graspcut.cli.progress import frame_progress
     from graspcut.synth.dataset import generate_dataset
-    from graspcut.synth.hands.skinned import read_skinned_hand
+    from graspcut.synth.hands.skinned import read_skinned_hands
     from graspcut.synth.objects.files import ObjectFile, read_own
     from graspcut.synth.place import PlaceConfig, open_place
     from graspcut.synth.settings import SynthConfig
@@ -73,7 +73,7 @@ def synth(
     for file in own:
         read_own(file)  # what is wrong with it is said before a folder is made
     if hand_mesh is not None:
-        read_skinned_hand(str(hand_mesh))
+        read_skinned_hands(str(hand_mesh))
     config = SynthConfig(
         width=width,
         height=height,

@@ -12,7 +12,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import BACKGROUND, HAND
-from graspcut.synth.hands.skinned import read_skinned_hand
+from graspcut.synth.hands.skinned import read_skinned_hands
 from graspcut.synth.labelling import look_up, visible_joints
 from graspcut.synth.objects.files import read_own
 from graspcut.synth.place import PlaceConfig, PlaceFrame, lay_over, observe, open_place
@@ -141,9 +141,9 @@ class FrameGenerator:
             camera, reach = place.camera, place.reach_mm()
             scene_config = _before_a_place(scene_config, reach)
             sensor = replace(sensor, far_mm=max(sensor.far_mm, min(1.2 * reach, 8000.0)))
-        hand = None if config.hand_mesh is None else read_skinned_hand(config.hand_mesh)
+        hands = () if config.hand_mesh is None else read_skinned_hands(config.hand_mesh)
         own = tuple(read_own(file) for file in config.objects)
-        scene = sample_scene(rng, camera, scene_config, config.profile, farthest_mm, own, hand)
+        scene = sample_scene(rng, camera, scene_config, config.profile, farthest_mm, own, hands)
         if config.window is not None:
             camera = _window(camera, config.window, scene.hands, rng)
             place = None if place is None else place.cropped(camera)

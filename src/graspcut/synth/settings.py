@@ -33,8 +33,8 @@ class SynthConfig:
         place: Real frames of an empty place to put close-ups into, with that place's camera; frames then have no
             colour.
         objects: Meshes of the user's own objects, to be held and to lie about; `scene.own_objects` says how often.
-        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR that some hands are drawn with, `scene.own_hand`
-            says how many.
+        hand_mesh: Skinned hand (.glb) with the 25 joint names of WebXR, or a folder of such hands, that some hands are
+            drawn with; `scene.own_hand` says how many.
         clip_frames: Frames of one moving scene, one after the other, 1/30 s apart, with the same ids; 1 = pictures that
             have nothing to do with each other.
         cut_background: Chance that everything beyond a slab behind the nearest hand is removed, as recordings often

@@ -1,4 +1,4 @@
-"""What a skinned hand needs of a binary glTF file: vertices, triangles, weights and the bones' rest poses."""
+"""Reads and writes what a skinned hand needs of a binary glTF file: a mesh, its weights, the bones' rest poses."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graspcut.frames.atomic_writing import write_bytes_atomically
+
+_FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _MAGIC = 0x46546C67  # "glTF"
 _JSON, _BINARY = 0x4E4F534A, 0x004E4942
 _TYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
@@ -100,6 +103,49 @@ def _parse(data: bytes) -> SkinnedMesh:
         names,
         np.linalg.inv(inverse.astype(np.float64)),
     )
+
+
+def write_skinned_mesh(path: str | Path, mesh: SkinnedMesh) -> None:
+    """Write a skinned mesh that `read_skinned_mesh` reads, whole or not at all."""
+    inverse = np.linalg.inv(mesh.rest).transpose(0, 2, 1)  # column by column in the file
+    arrays: list[tuple[NDArray[Any], int, str]] = [
+        (mesh.vertices.astype(np.float32), _FLOAT, "VEC3"),
+        (mesh.triangles.astype(np.uint32).reshape(-1), _UINT32, "SCALAR"),
+        (mesh.joints.astype(np.uint16), _UINT16, "VEC4"),
+        (mesh.weights.astype(np.float32), _FLOAT, "VEC4"),
+        (inverse.astype(np.float32), _FLOAT, "MAT4"),
+    ]
+    binary, views, accessors = b"", [], []
+    for number, (array, component, kind) in enumerate(arrays):
+        data = np.ascontiguousarray(array).tobytes()
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(data)})
+        accessors.append({"bufferView": number, "componentType": component, "count": len(array), "type": kind})
+        binary += data + b"\0" * (-len(data) % 4)
+    # Readers other than ours want the extent of the vertices.
+    accessors[0] |= {"min": arrays[0][0].min(axis=0).tolist(), "max": arrays[0][0].max(axis=0).tolist()}
+    count = len(mesh.names)
+    content = {
+        "asset": {"version": "2.0", "generator": "graspcut"},
+        "scene": 0,
+        "scenes": [{"nodes": [*range(count + 1)]}],
+        "nodes": [
+            *(
+                {"name": name, "matrix": rest.T.reshape(-1).tolist()}
+                for name, rest in zip(mesh.names, mesh.rest, strict=True)
+            ),
+            {"mesh": 0, "skin": 0},
+        ],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "JOINTS_0": 2, "WEIGHTS_0": 3}, "indices": 1}]}],
+        "skins": [{"joints": [*range(count)], "inverseBindMatrices": 4}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(binary)}],
+    }
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    header = struct.pack("<III", _MAGIC, 2, 28 + len(text) + len(binary))
+    chunks = struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", len(binary), _BINARY) + binary
+    write_bytes_atomically(path, header + chunks)
 
 
 def _accessor(content: dict[str, Any], binary: bytes, index: int) -> NDArray[Any]:

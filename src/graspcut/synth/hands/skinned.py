@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +139,22 @@ def _backs_of(pose: HandPose) -> Float64Array:
 
 
 @lru_cache(maxsize=4)
+def read_skinned_hands(path: str) -> tuple[SkinnedHand, ...]:
+    """Read a hand's mesh, or all of a folder in the order of their names; read once a process.
+
+    Raises:
+        ValueError: If a folder holds none, or see `read_skinned_hand`.
+        OSError: If it cannot be read.
+    """
+    if not Path(path).is_dir():
+        return (read_skinned_hand(path),)
+    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() == ".glb")
+    if not files:
+        raise ValueError(f"{path} holds no file that ends in .glb; expected skinned hands, or one such file.")
+    return tuple(read_skinned_hand(str(file)) for file in files)
+
+
+@lru_cache(maxsize=256)
 def read_skinned_hand(path: str) -> SkinnedHand:
     """Read a hand's mesh; read once a process.
 

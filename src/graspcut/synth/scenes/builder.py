@@ -85,7 +85,7 @@ class SceneBuilder:
         camera: The depth camera.
         profile: Version of the renderer.
         own_objects: Objects of the user's, from `objects.files.read_own`.
-        own_hand: Skinned mesh that some of the hands are drawn with; None for cones alone.
+        own_hands: Skinned meshes that some of the hands are drawn with, one at random each; none: cones alone.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class SceneBuilder:
         camera: Camera,
         profile: ProfileName = "v2",
         own_objects: tuple[HeldObject | OwnKinds, ...] = (),
-        own_hand: SkinnedHand | None = None,
+        own_hands: tuple[SkinnedHand, ...] = (),
     ) -> None:
-        self.own_hand = own_hand
+        self.own_hands = own_hands
         self.own_objects = own_objects
         self.profile = profile
         self.rng = rng
@@ -160,8 +160,9 @@ class SceneBuilder:
         if varied and rng.random() < 0.25:
             thickness = rng.uniform(10, 32)
         flesh = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, thickness)
-        if self.own_hand is not None and rng.random() < self.config.own_hand:
-            self.meshes.append(self.own_hand.posed(pose).transformed(matrix, place, base))
+        if self.own_hands and rng.random() < self.config.own_hand:
+            chosen = self.own_hands[int(rng.integers(len(self.own_hands))) if len(self.own_hands) > 1 else 0]
+            self.meshes.append(chosen.posed(pose).transformed(matrix, place, base))
             flesh = flesh[flesh[:, SURFACE] >= base + FOREARM_PART]
         elif varied:
             flesh = np.concatenate([flesh, self._details(pose, base)])

@@ -22,7 +22,7 @@ class SceneConfig:
         held_out_kinds: Draw held objects from the kinds kept out of training instead of the training kinds.
         own_objects: Share of the held objects that are the user's own, when there are such; half as many of those that
             lie about.
-        own_hand: Share of the hands that are drawn with the user's mesh, when there is one.
+        own_hand: Share of the hands that are drawn with the user's meshes, when there are any.
         nothing: Chance of a frame with neither hand nor object.
         object_only: Chance of an object without a hand; profile v2 calls it background, as nobody holds it.
         hand_only: Chance that a hand holds nothing.

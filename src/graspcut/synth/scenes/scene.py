@@ -24,7 +24,7 @@ def sample_scene(
     profile: ProfileName = "v2",
     farthest_mm: float = FARTHEST_MM,
     own_objects: tuple[HeldObject | OwnKinds, ...] = (),
-    own_hand: SkinnedHand | None = None,
+    own_hands: tuple[SkinnedHand, ...] = (),
 ) -> Scene:
     """Draw a scene.
 
@@ -35,9 +35,9 @@ def sample_scene(
         profile: Which version of the renderer draws it.
         farthest_mm: How far the depth camera sees.
         own_objects: Objects of the user's, from `objects.files.read_own`.
-        own_hand: Skinned mesh that some of the hands are drawn with.
+        own_hands: Skinned meshes that some of the hands are drawn with.
     """
-    builder = SceneBuilder(rng, config, camera, profile, own_objects, own_hand)
+    builder = SceneBuilder(rng, config, camera, profile, own_objects, own_hands)
     if profile == "v1":
         add_close_up(builder)
         return builder.finish()

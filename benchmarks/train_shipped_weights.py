@@ -75,6 +75,7 @@ class Phase:
         nearer_share: share of the batches with what the closer look of `graspcut segment --careful` shows.
         mesh_share: share of the second version's hands that are drawn with the skinned mesh.
         area_exponent: how much more small hands and objects count in the loss.
+        open_handed: share of the second version's grasps in which most fingers stay stretched.
         next_share: share of its weights in the average, with those it started from, that the next phase starts from.
     """
 
@@ -88,6 +89,7 @@ class Phase:
     nearer_share: float = 0.0
     mesh_share: float = 0.0
     area_exponent: float = 0.0
+    open_handed: float = 0.25
     next_share: float = 1.0
 
 
@@ -108,7 +110,31 @@ PLAN = (
         mesh_share=0.5,
         next_share=0.8,
     ),
-    # Each half an hour of two cores, after which there is something to ship.
+    # Each of the following half an hour of two cores or less, after which there is something to ship.
+    Phase(
+        "6-mesh",
+        8_000,
+        1.5e-3,
+        whole_share=0.7,
+        first_version_share=0.3,
+        nearer_share=0.15,
+        mesh_share=0.5,
+        area_exponent=0.5,
+        next_share=0.4,
+    ),
+    # With 0.5 large objects lost what small ones won, unless the phase counted for less than half of the average.
+    Phase(
+        "7-open",
+        4_000,
+        1e-3,
+        whole_share=0.5,
+        first_version_share=0.4,
+        nearer_share=0.15,
+        mesh_share=0.5,
+        area_exponent=0.25,
+        open_handed=0.4,
+        next_share=0.8,
+    ),
     *(
         Phase(
             f"{n}-mesh",
@@ -118,13 +144,22 @@ PLAN = (
             first_version_share=0.3,
             nearer_share=0.15,
             mesh_share=0.5,
-            area_exponent=0.5,
+            area_exponent=0.25,
+            open_handed=0.4,
             next_share=0.8,
         )
-        for n in range(6, 14)
+        for n in range(8, 14)
     ),
     Phase(
-        "14-last", 12_500, 5e-4, whole_share=0.9, contour_part=0.5, nearer_share=0.15, mesh_share=0.5, area_exponent=0.5
+        "14-last",
+        16_500,
+        5e-4,
+        whole_share=0.9,
+        contour_part=0.5,
+        nearer_share=0.15,
+        mesh_share=0.5,
+        area_exponent=0.25,
+        open_handed=0.4,
     ),
 )
 
@@ -175,22 +210,37 @@ class NearerFrames:
         return LabelledFrame(nearer, labelled.labels[window.rows, window.columns])
 
 
+@dataclass(frozen=True)
+class Hands:
+    """How the second version of the renderer draws hands.
+
+    Attributes:
+        mesh: skinned hand, or a folder of them; None for cones alone.
+        mesh_share: share of the hands that are drawn with it.
+        open_handed: share of the grasps in which most fingers stay stretched.
+    """
+
+    mesh: Path | None = None
+    mesh_share: float = 0.0
+    open_handed: float = 0.25
+
+
 def rendered(
     size: tuple[int, int],
     window: tuple[int, int] | None,
     profile: ProfileName,
     seed: int,
     nearer: bool = False,
-    hands: HandMesh | None = None,
+    hands: Hands | None = None,
 ) -> RenderedSamples:
     """Frames of all cameras of a version of the renderer, or windows out of them, or closer looks at them."""
     jitter = 0.1 if profile == "v1" else 0.0  # the second version varies focal lengths by itself
-    scene = SceneConfig(open_handed=0.0 if profile == "v1" else 0.25)
-    synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window, scene=scene)
-    if hands is not None and profile == "v2":
-        synth = dataclasses.replace(
-            synth, hand_mesh=str(hands.path), scene=dataclasses.replace(scene, own_hand=hands.share)
-        )
+    synth = SynthConfig(*size, profile=profile, colour=False, focal_jitter=jitter, window=window)
+    if profile == "v2":
+        drawn = hands if hands is not None else Hands()
+        scene = SceneConfig(open_handed=drawn.open_handed, own_hand=drawn.mesh_share)
+        mesh = None if drawn.mesh is None else str(drawn.mesh)
+        synth = dataclasses.replace(synth, scene=scene, hand_mesh=mesh)
     frames = FrameGenerator(synth, seed)
     return RenderedSamples(NearerFrames(frames) if nearer else frames)
 
@@ -216,14 +266,6 @@ class Kind:
     nearer: bool = False
 
 
-@dataclass(frozen=True)
-class HandMesh:
-    """A skinned hand and the share of the hands that are drawn with it."""
-
-    path: Path
-    share: float
-
-
 def views_of(phase: Phase, batch: int, seed: int, hand_mesh: Path | None = None) -> list[View]:
     """What a phase trains on: whole frames and windows, of two sizes and two versions of the renderer.
 
@@ -231,9 +273,9 @@ def views_of(phase: Phase, batch: int, seed: int, hand_mesh: Path | None = None)
         phase: which.
         batch: windows of 128 x 128 a batch.
         seed: of the frames.
-        hand_mesh: skinned hand; only where the phase has a `mesh_share`.
+        hand_mesh: skinned hand, or a folder of them; only where the phase has a `mesh_share`.
     """
-    hands = None if hand_mesh is None else HandMesh(hand_mesh, phase.mesh_share)
+    hands = Hands(hand_mesh, phase.mesh_share, phase.open_handed)
     others = 1 - phase.nearer_share
     whole, windows = others * phase.whole_share, others * (1 - phase.whole_share)
     kinds = (
@@ -324,7 +366,7 @@ def averaged(start: nn.Module, trained: nn.Module, share: float) -> dict[str, to
     }
 
 
-def finish_phase(folder: Path, model: Path, start: Path, frames: int) -> None:
+def finish_phase(folder: Path, model: Path, start: Path, frames: int, next_share: float) -> None:
     """New statistics, OUT/PHASE/final and the averages, and their scores beside those of the shipped weights."""
     config, weights = load_model_folder(model)
     trained, network = (build_model(config["model"]).eval() for _ in range(2))
@@ -334,7 +376,7 @@ def finish_phase(folder: Path, model: Path, start: Path, frames: int) -> None:
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if "shipped" not in table:
         table["shipped"] = scores(find_model_folder("dense-attention-small"), frames)
-    for share in (*AVERAGES, 1.0):
+    for share in sorted({*AVERAGES, next_share, 1.0}):
         network.load_state_dict(averaged(grown(start), trained, share))
         with_statistics_of_whole_frames(network.eval())
         name = "final" if share == 1.0 else f"average-{share:g}"
@@ -401,7 +443,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the phases; an existing one is continued")
     parser.add_argument("--show", action="store_true", help="only say where the plan stands")
     parser.add_argument("--start", default="dense-attention-small", help="model folder or shipped model to grow from")
-    parser.add_argument("--hand-mesh", type=Path, help="skinned hand (.glb); without, it is fetched (94 MB)")
+    parser.add_argument(
+        "--hand-mesh", type=Path, help="skinned hand (.glb), or a folder of them; without, one is fetched (94 MB)"
+    )
     parser.add_argument("--batch", type=int, default=BATCH, help="windows of 128 x 128 a batch and process")
     parser.add_argument("--processes", type=int, default=1, help="training processes, one core and one renderer each")
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="bf16 needs AVX512")
@@ -426,7 +470,7 @@ def main() -> None:
             return
         start = options.out / phase.name / ("final" if phase.next_share == 1.0 else f"average-{phase.next_share:g}")
         if not start.exists():
-            finish_phase(options.out / phase.name, model, before, options.test_frames)
+            finish_phase(options.out / phase.name, model, before, options.test_frames, phase.next_share)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,14 @@ def test_the_default_recipe_is_that_of_the_shipped_weights_but_for_their_last_ph
     assert [default.contour_active(step) for step in (0, 19_349, 19_350, 21_499)] == [False, False, True, True]
 
 
+def test_runs_without_weights_of_areas_describe_themselves_as_ever() -> None:
+    config = TaskConfig(Optimisation(4))
+    for exponent in (0.0, 0.5):
+        task = SegmentationTask({}, dataclasses.replace(config, area_exponent=exponent), model=TinyNetwork())
+        assert task.describe()["training"].get("area_exponent", 0.0) == exponent
+        assert ("area_exponent" in task.describe()["training"]) == (exponent > 0)
+
+
 def test_loss_terms_switch_with_the_phase() -> None:
     config = TaskConfig(Optimisation(4), contour_steps=2, batch_norm_penalty=0.5, contour_weight=0.25)
     task = SegmentationTask({}, config, model=TinyNetwork())

@@ -168,7 +168,11 @@ class SegmentationTask(BaseTask[SegmentationBatch, TaskConfig]):
 
     def describe(self) -> dict[str, Any]:
         """See `BaseTask`."""
-        return {**super().describe(), **self._added()}
+        description = super().describe()
+        if not self.config.area_exponent:
+            # Runs that were begun before there was one go on.
+            del description["training"]["area_exponent"]
+        return {**description, **self._added()}
 
     def export(self, directory: Path, *, training: dict[str, Any], results: dict[str, float]) -> Path:
         """See `BaseTask`."""

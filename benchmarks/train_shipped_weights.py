@@ -93,6 +93,19 @@ class Phase:
     next_share: float = 1.0
 
 
+# Most of what is yet to come, and what the phases since the fifth differ from.
+_LATER = Phase(
+    "later",
+    8_000,
+    1.5e-3,
+    whole_share=0.7,
+    first_version_share=0.3,
+    nearer_share=0.15,
+    mesh_share=0.5,
+    area_exponent=0.25,
+    open_handed=0.4,
+    next_share=0.8,
+)
 # 125,000 batches of 16 windows, or as many pixels: about two million frames and windows.
 PLAN = (
     Phase("1-new-places", 6_000, 1e-3, whole_share=0.4, next_share=0.6),
@@ -100,66 +113,23 @@ PLAN = (
     Phase("3-slower", 3_500, 7e-4, whole_share=0.5, first_version_share=0.4, next_share=0.6),
     Phase("4-nearer", 16_000, 1.5e-3, whole_share=0.45, first_version_share=0.3, nearer_share=0.15, next_share=0.8),
     # Its first 7,700 batches were trained on hands of cones alone.
-    Phase(
-        "5-whole",
-        16_000,
-        1.5e-3,
-        whole_share=0.7,
-        first_version_share=0.3,
-        nearer_share=0.15,
-        mesh_share=0.5,
-        next_share=0.8,
-    ),
+    dataclasses.replace(_LATER, name="5-whole", steps=16_000, area_exponent=0.0, open_handed=0.25),
     # Each of the following half an hour of two cores or less, after which there is something to ship.
-    Phase(
-        "6-mesh",
-        8_000,
-        1.5e-3,
-        whole_share=0.7,
-        first_version_share=0.3,
-        nearer_share=0.15,
-        mesh_share=0.5,
-        area_exponent=0.5,
-        next_share=0.4,
-    ),
+    dataclasses.replace(_LATER, name="6-mesh", area_exponent=0.5, open_handed=0.25, next_share=0.4),
     # With 0.5 large objects lost what small ones won, unless the phase counted for less than half of the average.
-    Phase(
-        "7-open",
-        4_000,
-        1e-3,
-        whole_share=0.5,
-        first_version_share=0.4,
-        nearer_share=0.15,
-        mesh_share=0.5,
-        area_exponent=0.25,
-        open_handed=0.4,
-        next_share=0.8,
+    dataclasses.replace(
+        _LATER, name="7-open", steps=4_000, learning_rate=1e-3, whole_share=0.5, first_version_share=0.4
     ),
-    *(
-        Phase(
-            f"{n}-mesh",
-            8_000,
-            1.5e-3,
-            whole_share=0.7,
-            first_version_share=0.3,
-            nearer_share=0.15,
-            mesh_share=0.5,
-            area_exponent=0.25,
-            open_handed=0.4,
-            next_share=0.8,
-        )
-        for n in range(8, 14)
-    ),
-    Phase(
-        "14-last",
-        16_500,
-        5e-4,
+    *(dataclasses.replace(_LATER, name=f"{n}-mesh") for n in range(8, 14)),
+    dataclasses.replace(
+        _LATER,
+        name="14-last",
+        steps=16_500,
+        learning_rate=5e-4,
         whole_share=0.9,
+        first_version_share=Phase.first_version_share,
         contour_part=0.5,
-        nearer_share=0.15,
-        mesh_share=0.5,
-        area_exponent=0.25,
-        open_handed=0.4,
+        next_share=1.0,
     ),
 )
 

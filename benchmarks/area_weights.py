@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks import operating_point
 from benchmarks.train_shipped_weights import PLAN, grown, views_of, with_statistics_of_whole_frames
 from torch import nn
 
@@ -35,13 +36,7 @@ from graspcut.synth.generator import FrameGenerator, SynthConfig
 from graspcut.synth.scenes.config import SceneConfig
 from graspcut.train.streams import BatchStream, as_tensors
 
-SETS = {
-    "v1": SynthConfig(profile="v1"),
-    "v2": SynthConfig(),
-    "people at a table, v2": SynthConfig(scene=SceneConfig(room=0.0, people_at_table=1.0)),
-    "close-ups, v2": SynthConfig(scene=SceneConfig(room=0.0, people_at_table=0.0)),
-    "rooms without a hand, v2": SynthConfig(scene=SceneConfig(room=1.0, people_at_table=0.0)),
-}
+SETS = {**operating_point.SETS, "close-ups, v2": SynthConfig(scene=SceneConfig(room=0.0, people_at_table=0.0))}
 SIZES = (150, 600, 2000)  # upper ends, pixels at 320x240; the last class is what is larger
 LEAST_PX = 20  # what a picture must show of a class to count in the mean over pictures
 _SCENES_SEED, _STREAM_SEED, _TEST_SEED = 77, 7, 85_001

@@ -161,6 +161,7 @@ class SceneBuilder:
             thickness = rng.uniform(10, 32)
         flesh = hand_primitives(pose.shape, pose.pose, pose.joints_mm, base, start, thickness)
         if self.own_hands and rng.random() < self.config.own_hand:
+            # One alone draws no number: its frames stay what they were.
             chosen = self.own_hands[int(rng.integers(len(self.own_hands))) if len(self.own_hands) > 1 else 0]
             self.meshes.append(chosen.posed(pose).transformed(matrix, place, base))
             flesh = flesh[flesh[:, SURFACE] >= base + FOREARM_PART]

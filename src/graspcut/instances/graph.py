@@ -7,10 +7,13 @@ windows, suppression) depends on values and is `graspcut.instances.proposing`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from graspcut.instances.scoring import PADDED_TO_PX
@@ -18,6 +21,24 @@ from graspcut.instances.scoring import PADDED_TO_PX
 # Columns of the table of levels.
 LEVEL_COLUMNS = ("resized_height", "resized_width", "rows", "columns", "stride_px", "first_centre_px")
 _LARGEST_MM = torch.finfo(torch.float32).max
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Which pixels an axis takes, and 1 where they belong to the frame."""
+
+    source: Tensor
+    inside: Tensor
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Size (height, width) of a frame at one scale, how it gets there, and the focal length there."""
+
+    resized: Tensor
+    rows: _Axis
+    columns: _Axis
+    focal_px: Tensor
 
 
 class InstanceGraph(nn.Module):
@@ -53,32 +74,57 @@ class InstanceGraph(nn.Module):
             levels: (scales, 6) float32, see `LEVEL_COLUMNS`; rows and columns count those made on padding.
         """
         depth = depth_mm.float().unsqueeze(1)
-        depth = torch.where((depth > 0) & (depth <= _LARGEST_MM), depth, 0.0)
-        size = torch._shape_as_tensor(depth)[2:]
+        scales = self._scales(torch._shape_as_tensor(depth)[2:], focal_px)
+        return self._scored(depth, scales)
+
+    def prepare(
+        self, shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, NDArray[Any]], device: torch.device
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
+        """`forward` for one size and focal length; see `graspcut.runtime.torch_session.Prepare`.
+
+        Returns:
+            (B, H, W) float32 millimetres -> what `forward` returns; it never waits for a GPU.
+        """
+        focal_px = torch.from_numpy(np.array(settings["focal_px"])).to(device)
+        scales = self._scales(torch.tensor(shapes["depth_mm"][1:]), focal_px)
+        return lambda depth_mm: self._scored(depth_mm.float().unsqueeze(1), scales)
+
+    def _scales(self, size: Tensor, focal_px: Tensor) -> list[_Scale]:
+        """How a frame of some size is brought to all scales."""
         short = size.min()
-        maps, scores, levels = [], [], []
+        scales = []
         for side in self.short_sides:
             resized = ((2 * side * size + short) // (2 * short)).clamp(min=1)
-            resampled = depth
-            for axis in (0, 1):
-                resampled = _sampled(resampled, 2 + axis, size[axis], resized[axis])
+            rows, columns = (_axis(size[axis], resized[axis], focal_px.device) for axis in (0, 1))
             focal = focal_px.float() * (resized[1].float() / size[1].float()).to(focal_px.device)
-            level_maps, level_scores = self.network(resampled, focal.expand(depth.shape[0]))
+            scales.append(_Scale(resized, rows, columns, focal))
+        return scales
+
+    def _scored(self, depth: Tensor, scales: Sequence[_Scale]) -> tuple[Tensor, Tensor, Tensor]:
+        depth = torch.where((depth > 0) & (depth <= _LARGEST_MM), depth, 0.0)
+        maps, scores, levels = [], [], []
+        for scale in scales:
+            resampled = _sampled(_sampled(depth, 2, scale.rows), 3, scale.columns)
+            level_maps, level_scores = self.network(resampled, scale.focal_px.expand(depth.shape[0]))
             maps.append(level_maps.float().flatten(2))
             scores.append(level_scores.float().flatten(1))
+            # The table stays with the processor, which alone reads it.
             cells = torch._shape_as_tensor(level_scores)[1:]
             fixed = torch.tensor([float(self.geometry.stride_px), self.geometry.first_centre_px])
-            levels.append(torch.cat([resized.float(), cells.float(), fixed]))
+            levels.append(torch.cat([scale.resized.float(), cells.float(), fixed]))
         return torch.cat(maps, dim=2), torch.cat(scores, dim=1), torch.stack(levels)
 
 
-def _sampled(depth: Tensor, axis: int, full: Tensor, resized: Tensor) -> Tensor:
+def _axis(full: Tensor, resized: Tensor, device: torch.device) -> _Axis:
     """One axis by nearest neighbour, with zeros up to a whole multiple of 16 pixels."""
     filled = (resized + (PADDED_TO_PX - 1)) // PADDED_TO_PX * PADDED_TO_PX
     taken = torch.arange(filled)  # type: ignore[call-overload]
-    source = torch.minimum((2 * taken + 1) * full // (2 * resized), full - 1).to(depth.device)
-    inside = (taken < resized).to(depth)
+    source = torch.minimum((2 * taken + 1) * full // (2 * resized), full - 1).to(device)
+    return _Axis(source, (taken < resized).float().to(device))
+
+
+def _sampled(depth: Tensor, dimension: int, axis: _Axis) -> Tensor:
     shape = [1, 1, 1, 1]
-    shape[axis] = -1
-    sampled: Tensor = depth.index_select(axis, source) * inside.reshape(shape)
+    shape[dimension] = -1
+    sampled: Tensor = depth.index_select(dimension, axis.source) * axis.inside.reshape(shape)
     return sampled

@@ -131,7 +131,8 @@ class GeometryEncoding(nn.Module):
         """Bilinear, `factor` even. A pixel is a weighted mean of its block and the ones around, so a convolution."""
         phase = (torch.arange(factor, device=blocks.device, dtype=blocks.dtype) + 0.5) / factor - 0.5
         taps = torch.stack(((-phase).clamp(min=0.0), 1.0 - phase.abs(), phase.clamp(min=0.0)), dim=1)
-        weight = torch.einsum("ik,jl->ijkl", taps, taps).reshape(factor * factor, 1, 3, 3)
+        # As a product of elements: autocast would make that of matrices bfloat16.
+        weight = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor * factor, 1, 3, 3)
         with torch.autocast("cuda" if blocks.is_cuda else "cpu", enabled=False):
             phases = functional.conv2d(functional.pad(blocks, (1, 1, 1, 1), mode="replicate"), weight)
         return functional.pixel_shuffle(phases, factor)
@@ -142,7 +143,8 @@ class GeometryEncoding(nn.Module):
 
         One convolution with fixed weights: inference engines run it many times faster than slices and padding.
         """
-        change = depth_mm.new_tensor([-1.0, 0.0, 1.0])
+        # Counted on the device: numbers of the processor's cannot become part of a CUDA graph.
+        change = torch.arange(3, device=depth_mm.device, dtype=depth_mm.dtype) - 1.0
         both = change.abs()
         weight = depth_mm.new_zeros(4, 2, 3, 3)
         weight[0, 0, 1, :] = weight[1, 0, :, 1] = change

@@ -101,7 +101,9 @@ class TorchSession:
         settings = {name: as_declared(inputs[name], declared) for name, declared in self._settings.items()}
         with self._lock, torch.no_grad():
             found = self._prepared(arrays, settings)(*arrays.values())
-            return {name: value.cpu().numpy() for name, value in zip(self._outputs, found, strict=True)}
+            # numpy has no bfloat16, and the contracts promise float32.
+            whole = (value.float() if value.is_floating_point() else value for value in found)
+            return {name: value.cpu().numpy() for name, value in zip(self._outputs, whole, strict=True)}
 
     def _prepared(self, arrays: Mapping[str, Tensor], settings: Mapping[str, NDArray[Any]]) -> Prepared:
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}

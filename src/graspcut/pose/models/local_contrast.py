@@ -33,4 +33,6 @@ class LocalContrast(nn.Module):
     def _windowed(self, image: Tensor) -> Tensor:
         weights = self.weights
         assert isinstance(weights, Tensor)
-        return functional.conv2d(image, weights, padding=self.kernel // 2)
+        # The differences that are looked for do not survive the eight bits of bfloat16.
+        with torch.autocast("cuda" if image.is_cuda else "cpu", enabled=False):
+            return functional.conv2d(image, weights, padding=self.kernel // 2)

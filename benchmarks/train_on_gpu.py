@@ -9,8 +9,9 @@ out of them. What is rendered is what the later phases of `train_shipped_weights
 Two networks learn from the same batches: `dense-attention-small` from its shipped weights, and a wider one
 (`MEDIUM`) that begins by computing the same. The time that there is decides: the learning rate falls with it to 0 and
 the contour loss comes in its last part. OUT/NAME.safetensors holds averaged weights, every minute and at the end;
-`--finish NAME` makes a model folder of such a file, with new batch-norm statistics. No real frame and no held-out kind
-of object is seen.
+`--finish NAME` makes the model folder OUT/NAME of such a file, with new batch-norm statistics. Copied to
+RUNS/8-gpu/model and RUNS/8-gpu/final it is that phase of `train_shipped_weights.py --out RUNS`. No real frame and no
+held-out kind of object is seen.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from benchmarks.train_shipped_weights import NETWORK, PLAN, grown, hand_mesh_of, views_of
+from benchmarks.train_shipped_weights import NETWORK, ON_GPU, PLAN, grown, hand_mesh_of, views_of
 from benchmarks.train_shipped_weights import with_statistics_of_whole_frames as with_new_statistics
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import find_model_folder, load_model_folder, save_model_folder
 from graspcut.segmentation.losses import contour_loss, weighted_cross_entropy
@@ -54,7 +56,9 @@ MEDIUM = dataclasses.replace(
     decoder_widths=(96, 72, 48, 24, 24),
 )
 NETWORKS = {"small": NETWORK, "medium": MEDIUM}
-PHASE = dataclasses.replace(PLAN[7], whole_share=1.0)  # windows are taken out of whole frames here
+# Windows are taken out of whole frames here.
+PHASE = dataclasses.replace(next(phase for phase in PLAN if phase.name == ON_GPU), whole_share=1.0)
+WARM_UP, FINAL_LEARNING_RATE = 0.03, 1e-4  # parts of the time and of the highest rate
 
 _HEIGHT, _WIDTH, _WINDOW = 240, 320, 128
 _STEPS_A_MM = 4  # int16 then reaches 8 m
@@ -73,6 +77,7 @@ STORED = np.dtype(
     ]
 )
 _SLOTS = 24  # of each renderer
+_TRAINED = "trained.json"
 
 
 def stored(item: Any, rng: np.random.Generator) -> NDArray[Any]:
@@ -325,9 +330,9 @@ class Trainee:
             loss = loss * (batch.labels.numel() / pixels)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        factor = min(1.0, progress / 0.03) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        factor = min(1.0, progress / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
         for group in self._optimiser.param_groups:
-            group["lr"] = self._learning_rate * max(factor, 1e-4)
+            group["lr"] = self._learning_rate * max(factor, FINAL_LEARNING_RATE)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -426,7 +431,18 @@ def train(options: argparse.Namespace) -> None:
         save(trainees, options.out)
         renderers.stop()
     pixels = steps * (options.whole * _HEIGHT * _WIDTH + options.windows * _WINDOW**2)
-    print(json.dumps({"steps": steps, "windows": round(pixels / _WINDOW**2), "rendered": store.rendered}), flush=True)
+    done = {
+        "steps": steps,
+        "windows": round(pixels / _WINDOW**2),
+        "rendered": store.rendered,
+        "learning_rate": options.learning_rate,
+        "contour_steps": round(options.contour_part * steps),
+        "seed": options.seed,
+        "warm_up": WARM_UP,
+        "final_learning_rate": FINAL_LEARNING_RATE,
+    }
+    write_json_atomically(options.out / _TRAINED, done)
+    print(json.dumps(done), flush=True)
 
 
 def finish(name: str, options: argparse.Namespace) -> None:
@@ -439,7 +455,10 @@ def finish(name: str, options: argparse.Namespace) -> None:
     network = build_model(description)
     network.load_state_dict(tensors)
     with_new_statistics(network.eval())
-    config = {**config, "model": description}
+    done = json.loads((options.out / _TRAINED).read_text("utf-8"))
+    recipe = {name: value for name, value in done.items() if name not in ("windows", "rendered")}
+    training = {**config["training"], **recipe, "class_weights": PHASE.class_weights}
+    config = {**config, "model": description, "training": training, "results": {}}
     save_model_folder(options.out / name, config, network.state_dict(), (start / "card.md").read_text("utf-8"))
 
 

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from graspcut.catalogue import METHODS, method_of  # noqa: E402
 
 
-class NothingFromTheProcessor(TorchDispatchMode):
+class NothingFromTheProcessor(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses operations that make something on the device out of what lies with the processor."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -50,7 +50,7 @@ class NoLists(TorchFunctionMode):
 @contextmanager
 def as_in_a_cuda_graph() -> Iterator[None]:
     """Nothing may come from the processor."""
-    with torch.no_grad(), NothingFromTheProcessor(), NoLists():
+    with torch.no_grad(), NothingFromTheProcessor(), NoLists():  # type: ignore[no-untyped-call]
         yield
 
 

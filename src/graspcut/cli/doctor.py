@@ -83,7 +83,7 @@ def _print_times(method: Method, name: str, default: Predictor) -> _Times:
     facts = []
     for backend in installed_backends():
         present = dict.fromkeys(precision for form, precision in graphs if form in READABLE[backend])
-        in_torch = ["bf16", "fp16", "fp32"] if on_gpu else ["fp32"]
+        in_torch = ["fp32", "fp16", "bf16"] if on_gpu else ["fp32"]
         for precision in in_torch if backend == "pytorch" else present:
             title = f"{BACKEND_TITLES[backend]}, {precision}"
             try:
@@ -109,7 +109,7 @@ def _reason(predictor: Predictor) -> str:
 
     session = predictor.session
     if session.device.startswith("cuda"):
-        return f"PyTorch can use an NVIDIA GPU; {session.precision} is fastest there"
+        return "PyTorch can use an NVIDIA GPU"
     if session.backend == "pytorch":
         return "no other back end is installed that has a file of the model"
     order = ", ".join(BACKEND_TITLES[backend] for backend in BACKENDS)

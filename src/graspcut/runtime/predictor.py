@@ -127,8 +127,8 @@ class Predictor:
             threads: processor threads; None takes all cores that this process may use.
             backend: "auto" takes PyTorch on a GPU, and on a processor the first of OpenVINO, ONNX Runtime and PyTorch
                 that is installed and for which the model has a file; or one by name, which is taken or refused.
-            precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32; bf16 on a
-                GPU), "fp32", "fp16", "bf16" or "int8".
+            precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32), "fp32",
+                "fp16", "bf16" or "int8".
             parallel_calls: how many threads will call at the same time.
             network_file: Python file of a network of your own, see docs/add-a-network.md; graphs need none.
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-torch = pytest.importorskip("torch")
-
-from torch.overrides import TorchFunctionMode  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-
-from graspcut.catalogue import METHODS, method_of  # noqa: E402
+from graspcut.catalogue import METHODS, method_of
+from graspcut.runtime.torch_session import TorchSession
 
 
 class NothingFromTheProcessor(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -80,3 +80,14 @@ def test_a_prepared_function_can_be_captured(task: str, size: tuple[int, int]) -
 def test_numbers_from_the_processor_are_seen(wrong: Callable[[Any], Any]) -> None:
     with as_in_a_cuda_graph(), pytest.raises((AssertionError, RuntimeError), match=r"processor|device"):
         wrong(torch.zeros(2, 3, device="meta"))
+
+
+def test_half_precision_leaves_as_float32() -> None:
+    predictor = method_of("segmentation").predictor
+
+    def prepare(*_: Any) -> Callable[[Any], Any]:
+        return lambda depth: ((depth > 0).to(torch.uint8), torch.full((1, 3, 16, 16), 0.25, dtype=torch.bfloat16))
+
+    found = TorchSession(prepare, predictor.contract).run(predictor.example(16, 16))
+    assert found["labels"].dtype == np.uint8
+    assert found["probabilities"].dtype == np.float32 and (found["probabilities"] == 0.25).all()

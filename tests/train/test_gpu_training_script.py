@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+import torch
+from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, stored, widened
+from benchmarks.train_shipped_weights import NETWORK
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("numba")
-
-from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, stored, widened  # noqa: E402
-from benchmarks.train_shipped_weights import NETWORK  # noqa: E402
-
-from graspcut.labels import HAND, OBJECT  # noqa: E402
-from graspcut.segmentation.data import SegmentationBatch  # noqa: E402
-from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmall  # noqa: E402
+from graspcut.labels import HAND, OBJECT
+from graspcut.segmentation.data import SegmentationBatch
+from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmall
+from tests.mini_network import randomise_batch_norms
 
 
 def item(seed: int) -> SegmentationBatch:
@@ -40,10 +37,7 @@ def filled(count: int) -> Store:
 def test_a_wider_network_begins_as_the_one_it_grew_from() -> None:
     torch.manual_seed(0)
     small = DenseAttentionSmall(NETWORK).eval()
-    for module in small.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    randomise_batch_norms(small)
     medium = widened(small, MEDIUM).eval()
     depth, focal = torch.rand(1, 1, 96, 128) * 300 + 300, torch.tensor([240.0])
     with torch.no_grad():

@@ -25,6 +25,7 @@ import mmap
 import os
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,8 @@ class Renderers:
             if child == 0:
                 try:
                     self._render(number)
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(1)
             self._processes.append(child)
@@ -303,7 +306,6 @@ class Trainee:
     def __init__(self, network: nn.Module, learning_rate: float, average_decay: float) -> None:
         self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network)
-        self.called: Any = self.network
         self._learning_rate, self._decay, self._steps = learning_rate, average_decay, 0
         decayed = [parameter for parameter in network.parameters() if parameter.dim() > 1]
         others = [parameter for parameter in network.parameters() if parameter.dim() <= 1]
@@ -320,7 +322,7 @@ class Trainee:
         total = torch.zeros((), device=batches[0].labels.device)
         for batch in batches:
             with torch.autocast(device, torch.bfloat16):
-                logits = self.called(*batch.inputs)
+                logits = self.network(*batch.inputs)
             logits = logits.float()
             loss = weighted_cross_entropy(
                 logits, batch.labels, class_weights=PHASE.class_weights, area_exponent=PHASE.area_exponent
@@ -385,8 +387,6 @@ def train(options: argparse.Namespace) -> None:
     for name in options.networks:
         network = copy.deepcopy(start) if name == "small" else widened(start, NETWORKS[name])
         trainees[name] = Trainee(network.to(device), options.learning_rate, options.average_decay)
-        if options.compile:
-            trainees[name].called = torch.compile(trainees[name].network, dynamic=False)
     while store.rendered < options.first_frames:
         time.sleep(0.1)
     print(f"{store.rendered} frames after {time.monotonic() - began:.0f} s; training", flush=True)
@@ -479,7 +479,6 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--average-decay", type=float, default=0.999)
     parser.add_argument("--contour-part", type=float, default=0.2)
-    parser.add_argument("--compile", action="store_true", help="networks by torch.compile")
     parser.add_argument("--profile", action="store_true", help="say what a step of each network takes")
     parser.add_argument("--say-every", type=float, default=10.0, help="seconds")
     parser.add_argument("--seed", type=int, default=77)

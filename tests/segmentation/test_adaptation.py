@@ -135,6 +135,16 @@ def test_less_is_taken_from_a_recording_that_would_cost_too_much(
     assert any(not np.array_equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize(("flicker", "agreement", "kept"), [(1.2, 1.8, True), (1.2, 2.5, False), (0.8, 1.8, False)])
+def test_the_old_network_is_kept_where_the_recording_gets_worse(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flicker: float, agreement: float, kept: bool
+) -> None:
+    figures = iter([Figures(80.0, 60.0, 1.0, 2.0, 3.0), *[Figures(80.0, 60.0, flicker, agreement, 2.0)] * 4])
+    monkeypatch.setattr(adaptation, "figures_of", lambda *_: next(figures))
+    report = adapt_to_recordings([recording], tmp_path / "mine", depth_unit_mm=1.0, config=TINY)
+    assert report.kept_old == kept and report.shares == ((0.25,) if kept else (1.0,))
+
+
 def test_scoring_ends_where_one_kind_of_rendered_frames_lost_too_much(recording: Path) -> None:
     network = build_model({"class": "DenseAttentionSmall", "arguments": {"widths": [8, 8, 8, 8, 8]}}).eval()
     recordings = self_training.Recordings([recording], 1.0, (238.0, 238.0, 160.0, 120.0), 3)

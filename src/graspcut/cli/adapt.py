@@ -67,8 +67,8 @@ def adapt(
         return 1
     if report.kept_old:
         print(
-            f"Everything lost more than {config.largest_loss:g} points on rendered frames: the old model was kept, "
-            f"{report.model_folder} holds its weights"
+            f"Everything lost more than {config.largest_loss:g} points on rendered frames or made the recording's "
+            f"labels less steady: the old model was kept, {report.model_folder} holds its weights"
         )
     else:
         print(f"model: {report.model_folder}, pictures: {report.model_folder}-adaptation/before_after.png")

@@ -33,8 +33,8 @@ class OpenOptions:
         device: "auto" (an NVIDIA GPU if PyTorch has one, else the processor), "cpu", "cuda" or "cuda:N".
         backend: "auto" takes PyTorch on a GPU, and on a processor the first of OpenVINO, ONNX Runtime and PyTorch that
             is installed and for which the model has a file; or one by name, which is taken or refused.
-        precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32), "fp32", "fp16",
-            "bf16" or "int8".
+        precision: "auto" (what the model ships for the back end: int8 if it has such a file, else fp32), "fp32",
+            "fp16", "bf16" or "int8".
         threads: processor threads; None takes all cores that this process may use.
         parallel_calls: how many threads will call at the same time.
         network_file: Python file of a network of the user's own; run only where PyTorch builds that network.
@@ -266,5 +266,5 @@ def _wants_gpu(device: str) -> bool:
 
 
 def _torch_precision(options: OpenOptions) -> str:
-    # On a GPU, too: half precision gains a small network nothing there and costs pose a hundredth (docs/performance.md).
+    # On a GPU, too: half precision gains small networks nothing there and costs pose a hundredth (docs/performance.md).
     return "fp32" if options.precision == "auto" else options.precision

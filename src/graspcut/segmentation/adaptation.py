@@ -2,9 +2,9 @@
 
 A teacher labels the recording: the network itself, with what the frames before and after know (`stream.py`). Where it
 is sure, its labels teach; the rest is unknown. Fresh rendered frames are mixed in by a stated share, and on them the
-network is held to what it said before, so that nothing is forgotten; where something is, only three quarters of the way
-are gone, or half, or a quarter, or none. Before any training, half of the batch-norm statistics are taken from the
-recording; `quick` stops there.
+network is held to what it said before, so that nothing is forgotten; where something is, or where the recording's own
+labels get less steady, only three quarters of the way are gone, or half, or a quarter, or none. Before any training,
+half of the batch-norm statistics are taken from the recording; `quick` stops there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class AdaptationReport:
         rounds: figures of each round, the statistics first.
         shares: how much of the way from the given network to the end of each round was taken: the whole, or three,
             two or one quarters.
-        kept_old: whether all of it lost too much, so that the old network was written.
+        kept_old: whether all of it lost too much or made the recording worse, so that the old network was written.
         finished: False when stopped; the same command continues.
         model_folder: what was written, or None.
     """
@@ -143,14 +143,14 @@ def adapt_to_recordings(
         share, figures = _go_as_far_as_allowed(network, first_state, score, f"round {number}", before, own)
         rounds.append(figures)
         shares.append(share)
-        if figures.lost(before) > own.largest_loss:
+        if not figures.may_follow(before, own.largest_loss):
             break
         best_state, best = _state(network), figures
     if best is before:
         network.load_state_dict(whole_statistics)
         share, figures = _go_as_far_as_allowed(network, first_state, score, "statistics", before, own)
         rounds[:1], shares[:1] = [figures], [share]
-        if figures.lost(before) <= own.largest_loss:
+        if figures.may_follow(before, own.largest_loss):
             best_state, best = _state(network), figures
     network.load_state_dict(best_state)
     report = _report(recordings, before, best, rounds, shares, kept_old=best is before, target=target)
@@ -175,7 +175,7 @@ def _go_as_far_as_allowed(
     before: Figures,
     config: AdaptationConfig,
 ) -> tuple[float, Figures]:
-    """Takes a change of the network whole or in part, until rendered frames lose little.
+    """Takes a change of the network whole or in part, until rendered frames lose little and the recording gains.
 
     A camera unlike all others pulls far, and a part of the way still brings most of the gain (Wortsman et al., "Robust
     fine-tuning of zero-shot models", 2022).
@@ -197,7 +197,7 @@ def _go_as_far_as_allowed(
         network.load_state_dict({**end, **mixed})
         can_be_less = share != _WAYS[-1]
         figures = score(what if share == 1 else f"{what}, {share:g} of it", before if can_be_less else None)
-        if figures is not None and figures.lost(before) <= config.largest_loss:
+        if figures is not None and figures.may_follow(before, config.largest_loss):
             break
     assert figures is not None
     return share, figures

@@ -53,6 +53,15 @@ class Figures:
         """Points of mean IOU lost on the rendered frames that lost most."""
         return max(before.rendered_iou - self.rendered_iou, before.close_up_iou - self.close_up_iou)
 
+    def may_follow(self, before: Figures, largest_loss: float) -> bool:
+        """Whether a network with these figures may take the place of one with those before.
+
+        It must not have lost more than `largest_loss` points on rendered frames, and the recording must not speak
+        against it: labels that flicker more and agree less with the stream were worse ones wherever the truth is known.
+        """
+        worse = self.flicker > before.flicker and self.agreement < before.agreement
+        return self.lost(before) <= largest_loss and not worse
+
 
 class RenderedTest(NamedTuple):
     """Rendered frames of unseen kinds, which say whether something was forgotten, of both versions of the renderer."""

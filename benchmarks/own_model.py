@@ -32,7 +32,7 @@ from graspcut.frames.intrinsics import FocalLength
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.frames.sources import find_frames
 from graspcut.frames.splits import SPLITS_NAME, frames_of_part, split_datasets
-from graspcut.segmentation.fine_tuning import compare
+from graspcut.segmentation.fine_tuning import compare, settle
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
 from graspcut.segmentation.training import train_segmentation
@@ -70,6 +70,8 @@ def fine_tune(model: str, data: Sequence[Path], folder: Path, steps: int | None,
     result = train_segmentation(training, run)
     if result.model_folder is None:
         raise SystemExit(f"stopped at step {result.steps} of {folder}; start again to go on")
+    comparison = settle(model, result.model_folder, [DatasetReader(part) for part in data], threads=1)
+    print(comparison.table(), comparison.verdict, sep="\n", flush=True)
     return result.model_folder
 
 

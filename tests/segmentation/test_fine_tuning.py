@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from graspcut.cli import main
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.shards import pack_datasets
 from graspcut.frames.splits import frames_of_part, split_datasets
+from graspcut.runtime.model_folder import load_model_folder
+from graspcut.segmentation import fine_tuning
 from graspcut.segmentation import training as recipe
-from graspcut.segmentation.fine_tuning import ComparedScores, Comparison, compare, save_comparison
+from graspcut.segmentation.fine_tuning import ComparedScores, Comparison, compare, save_comparison, settle
 from graspcut.segmentation.training import task_config
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.train.sources import FolderSamples, RenderedSamples, ShardSamples
@@ -113,3 +117,64 @@ def test_the_command_says_before_and_after(
     assert "| mine, held out (2) |" in printed and "better" in printed
     assert DatasetReader(tmp_path / "mine").check() == []
     assert "## Before and after" in (tmp_path / "run" / "model" / "card.md").read_text()
+
+
+def shared_out(monkeypatch: pytest.MonkeyPatch, lost: dict[float, float], gain: dict[float, float]) -> list[float]:
+    """Comparisons with these losses and gains by share of the way; the shares that were asked for."""
+    asked: list[float] = []
+    start = mini_network(0).state_dict()
+
+    def compared(_start: object, tuned: object, _readers: object, **_: object) -> Comparison:
+        share = 1.0
+        if isinstance(tuned, torch.nn.Module):
+            end = mini_network(1).state_dict()
+            name = next(name for name, value in start.items() if value.is_floating_point() and value.dim() > 1)
+            moved, way = tuned.state_dict()[name] - start[name], end[name] - start[name]
+            share = round(float(moved.norm() / way.norm()), 2)
+        asked.append(share)
+        return Comparison((row(80, 80 + gain[share]),), row(60, 60 - lost[share]))
+
+    monkeypatch.setattr(fine_tuning, "compare", compared)
+    return asked
+
+
+LOST = {1.0: 3.0, 0.75: 2.0, 0.5: 0.9, 0.25: 0.2}
+GAIN = {1.0: 9.0, 0.75: 8.0, 0.5: 6.0, 0.25: 3.0}
+
+
+@pytest.mark.parametrize(
+    ("largest_loss", "lost", "gain", "asked", "share", "better"),
+    [
+        (1.0, LOST, GAIN, [1.0, 0.75, 0.5], 0.5, True),
+        (100.0, LOST, GAIN, [1.0], 1.0, True),
+        (0.1, LOST, GAIN, [1.0, 0.75, 0.5, 0.25], 1.0, False),
+        (1.0, LOST, {**GAIN, 0.5: -1.0}, [1.0, 0.75, 0.5, 0.25], 0.25, True),
+        (1.0, LOST, {**GAIN, 1.0: -1.0}, [1.0], 1.0, False),
+    ],
+)
+def test_less_of_the_way_is_taken_where_too_much_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest_loss: float, lost: dict[float, float],
+    gain: dict[float, float], asked: list[float], share: float, better: bool,
+) -> None:  # fmt: skip
+    start, end = (save_mini_folder(tmp_path / name, mini_network(seed)) for seed, name in enumerate("ab"))
+    before = load_model_folder(end)[1]
+    got = shared_out(monkeypatch, lost, gain)
+    comparison = settle(start, end, [], largest_loss=largest_loss)
+    assert got == pytest.approx(asked, abs=0.01)
+    assert comparison.share == share and comparison.is_better == better and comparison.lost_by_all == 3.0
+    config, after = load_model_folder(end)
+    unchanged = all(np.array_equal(before[name], after[name]) for name in before)
+    assert unchanged == (share == 1.0) and config.get("training", {}).get("share_of_the_way", 1.0) == share
+    if share < 1:
+        assert f"{share:g} of the way" in comparison.verdict and "3.0 points" in comparison.verdict
+        for name, value in load_model_folder(start)[1].items():
+            assert after[name] == pytest.approx(value + share * (before[name] - value), rel=2e-3, abs=2e-3)
+
+
+def test_what_is_known_of_the_old_network_is_not_scored_again(tmp_path: Path) -> None:
+    reader = write_dataset(tmp_path / "mine", 6, recordings=3)
+    first, second = save_mini_folder(tmp_path / "a", mini_network(0)), save_mini_folder(tmp_path / "b", mini_network(1))
+    whole = compare(first, second, [reader], rendered_frames=2, threads=1)
+    again = compare("no such model", mini_network(1), [reader], rendered_frames=2, threads=1, known=whole)
+    for one, other in zip((*whole.own, whole.rendered), (*again.own, again.rendered), strict=True):
+        assert one.before == other.before and one.after == pytest.approx(other.after, abs=0.2)

@@ -87,13 +87,20 @@ def _compare(training: SegmentationTraining, run: RunConfig, model: Path) -> Non
     """Before and after a fine-tuning, on frames that were held out and on rendered ones."""
     from graspcut.cli.progress import frame_progress
     from graspcut.frames.errors import FrameWarning
-    from graspcut.segmentation.fine_tuning import compare, save_comparison
+    from graspcut.segmentation.fine_tuning import save_comparison, settle
     from graspcut.segmentation.training import held_out_readers
 
     assert training.start is not None
     warnings.simplefilter("ignore", FrameWarning)  # rendered rooms have no hand near the camera
     with frame_progress("comparing") as progress:
-        comparison = compare(training.start, model, held_out_readers(training), threads=run.threads, progress=progress)
+        comparison = settle(
+            training.start,
+            model,
+            held_out_readers(training),
+            largest_loss=training.largest_loss,
+            threads=run.threads,
+            progress=progress,
+        )
     save_comparison(comparison, run.folder, model)
     print(comparison.table())
     print(comparison.verdict)

@@ -33,6 +33,8 @@ class DataOptions:
             frames that are rendered as they are needed.
         rendered_share: Share of batches with freshly rendered frames beside those of `data`. By default 0.5 when going
             on from a trained network, which on few recordings forgets everything else, and 0 for a fresh one.
+        largest_loss: Points of mean IOU on rendered frames of unseen kinds that going on from a trained network may
+            cost; where it costs more, only part of the way from that network is taken. 100 takes all.
         validation: Dataset folder for validation (of one with a split, its part for validation); by default the
             validation parts of `data`, or rendered frames when there is no data.
         validation_count: Frames to validate on.
@@ -55,6 +57,7 @@ class DataOptions:
     batch_size: int | None = None
     data: tuple[Path, ...] = ()
     rendered_share: float | None = None
+    largest_loss: float = 1.0
     validation: Path | None = None
     validation_count: int = 200
     statistics_count: int = 320
@@ -78,6 +81,8 @@ class SegmentationTraining(DataOptions, NetworkOptions, LossOptions, Optimisatio
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
+        if self.largest_loss < 0:
+            raise ValueError(f"largest_loss is {self.largest_loss}, expected 0 or more points of mean IOU")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}, expected 1 or more")
         if self.network is not None and self.network_file is None and self.network not in NETWORK_NAMES:

@@ -69,11 +69,8 @@ STORED = np.dtype(
         ("depth", np.int16, (4, _HEIGHT, _WIDTH)),  # the frame and its three neighbours
         ("labels", np.uint8, (_HEIGHT, _WIDTH)),
         ("focal_px", np.float32),
-        (
-            "centres",
-            np.int16,
-            (_CENTRES, 2),
-        ),  # (row, column) of pixels of hands and of objects in turn; of any, without them
+        # (row, column) of pixels of hands and of objects in turn; of any, without them
+        ("centres", np.int16, (_CENTRES, 2)),
         ("padding", np.uint8, 60),
     ]
 )

@@ -61,7 +61,7 @@ def segment(
             steady the labels.
         independent: Label every frame of a recording on its own.
         careful: Look at every frame up to three times, as it is, mirrored, and from nearer: more exact, above all
-            on small objects, and two to three and a half times the time.
+            on small objects, and two to four times the time.
         device: auto (a CUDA GPU if there is one), cpu, cuda or cuda:1.
         backend: Engine; auto takes the fastest that is installed and can run the model, and says which.
         precision: auto takes what the model ships for the engine.

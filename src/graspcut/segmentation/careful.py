@@ -67,7 +67,7 @@ class Looks(ProbabilitySegmenter, Protocol):
 
 
 class CarefulSegmenter:
-    """Segments a frame as it is, mirrored, and from nearer; two to three and a half times the time.
+    """Segments a frame as it is, mirrored, and from nearer; two to four times the time.
 
     Args:
         segmenter: labels one frame.

@@ -143,7 +143,7 @@ class Segmenter(Predictor):
         return SegmentationStream(self, config)
 
     def careful(self) -> CarefulSegmenter:
-        """Segments frames more exactly, above all small objects, in two to three and a half times the time."""
+        """Segments frames more exactly, above all small objects, in two to four times the time."""
         return CarefulSegmenter(self)
 
     def segment_batch(

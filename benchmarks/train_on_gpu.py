@@ -27,14 +27,13 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from benchmarks.train_shipped_weights import NETWORK, ON_GPU, PLAN, grown, hand_mesh_of, views_of
+from benchmarks.train_shipped_weights import NETWORK, ON_GPU, PLAN, grown, hand_mesh_of, phase_config, views_of
 from benchmarks.train_shipped_weights import with_statistics_of_whole_frames as with_new_statistics
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -43,9 +42,11 @@ from torch import Tensor, nn
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
 from graspcut.runtime.model_folder import find_model_folder, load_model_folder, save_model_folder
-from graspcut.segmentation.losses import contour_loss, weighted_cross_entropy
+from graspcut.segmentation.data import SegmentationBatch
 from graspcut.segmentation.models import build_model
 from graspcut.segmentation.models.dense_attention_small import DenseAttentionSmallConfig
+from graspcut.segmentation.task import SegmentationTask, TaskConfig
+from graspcut.train.optimisation import build_optimiser
 from graspcut.train.views import View
 
 MEDIUM = dataclasses.replace(
@@ -151,19 +152,6 @@ class Renderers:
             os.kill(child, 9)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What the networks are called with, and the labels.
-
-    Attributes:
-        inputs: depth (B, 1, H, W) mm, focal length (B,) px, neighbours (B, 3, H, W) mm.
-        labels: (B, H, W) uint8.
-    """
-
-    inputs: tuple[Tensor, Tensor, Tensor]
-    labels: Tensor
-
-
 class Store:
     """The last frames that were rendered, in the memory of the device.
 
@@ -207,12 +195,12 @@ class Store:
         chosen = torch.randint(held - 64 if held == self.capacity else held, (count,), device=self._device)
         return (chosen + (self.rendered + 64 if held == self.capacity else 0)) % self.capacity
 
-    def frames(self, count: int) -> Batch:
+    def frames(self, count: int) -> SegmentationBatch:
         """Whole frames."""
         chosen = self._chosen(count)
         return self._batch(chosen, self._part("depth", torch.int16)[chosen], self._part("labels", torch.uint8)[chosen])
 
-    def windows(self, count: int) -> Batch:
+    def windows(self, count: int) -> SegmentationBatch:
         """Windows, nine of ten around something of a hand or an object."""
         chosen, device = self._chosen(count), self._device
         each = torch.arange(count, device=device)
@@ -234,9 +222,10 @@ class Store:
         labels = self._part("labels", torch.uint8)[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         return self._batch(chosen, depth, labels)
 
-    def _batch(self, chosen: Tensor, depth: Tensor, labels: Tensor) -> Batch:
+    def _batch(self, chosen: Tensor, depth: Tensor, labels: Tensor) -> SegmentationBatch:
         depth_mm = depth.float() / _STEPS_A_MM
-        return Batch((depth_mm[:, :1], self._part("focal_px", torch.float32)[chosen], depth_mm[:, 1:]), labels)
+        focal_px = self._part("focal_px", torch.float32)[chosen]
+        return SegmentationBatch(depth_mm[:, :1], focal_px, labels, depth_mm[:, 1:])
 
 
 def widened(start: nn.Module, config: DenseAttentionSmallConfig) -> nn.Module:
@@ -291,65 +280,53 @@ def _inputs_of_old(name: str, source: Tensor, tensor: Tensor, config: DenseAtten
     return [*range(old_width), *range(width, width + old_skip)]
 
 
+def recipe(learning_rate: float) -> TaskConfig:
+    """The recipe of the phase, with thousandths of the time as its steps."""
+    config = phase_config(dataclasses.replace(PHASE, steps=1000, learning_rate=learning_rate))
+    schedule = dataclasses.replace(config.optimisation, warm_up=WARM_UP, final_learning_rate=FINAL_LEARNING_RATE)
+    return dataclasses.replace(config, optimisation=schedule)
+
+
 class Trainee:
-    """A network, its optimiser and its averaged weights.
+    """A network with its losses, its optimiser and its averaged weights.
 
     Args:
         network: on the device.
-        learning_rate: the highest one.
-        average_decay: of the averaged weights, a step.
+        config: from `recipe`.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, average_decay: float) -> None:
-        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(self.network)
-        self._learning_rate, self._decay, self._steps = learning_rate, average_decay, 0
-        decayed = [parameter for parameter in network.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in network.parameters() if parameter.dim() <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
-            learning_rate,
-            fused=next(network.parameters()).is_cuda,
-        )
+    def __init__(self, network: nn.Module, config: TaskConfig) -> None:
+        self.task = SegmentationTask({}, config, model=network.train())
+        assert self.task.average is not None
+        self.average = self.task.average
+        self._optimiser, _ = build_optimiser(network, config.optimisation)
 
-    def step(self, batches: Sequence[Batch], progress: float, contour: bool) -> Tensor:
-        """One step on all batches, each by its pixels; the loss."""
-        device = batches[0].labels.device.type
+    def step(self, batches: Sequence[SegmentationBatch], progress: float) -> Tensor:
+        """One step on all batches, each by its pixels, at this part of the time; the loss."""
+        config, labels = self.task.config, batches[0].labels
+        thousandth = min(config.steps - 1, int(progress * config.steps))
         pixels = sum(batch.labels.numel() for batch in batches)
-        total = torch.zeros((), device=batches[0].labels.device)
+        total = torch.zeros((), device=labels.device)
         for batch in batches:
-            with torch.autocast(device, torch.bfloat16):
-                logits = self.network(*batch.inputs)
-            logits = logits.float()
-            loss = weighted_cross_entropy(
-                logits, batch.labels, class_weights=PHASE.class_weights, area_exponent=PHASE.area_exponent
-            )
-            if contour:
-                loss = loss + 0.05 * contour_loss(logits, batch.labels, normalisation="contour")
-            loss = loss * (batch.labels.numel() / pixels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            with torch.autocast(labels.device.type, torch.bfloat16):
+                terms = self.task.loss_terms(batch, thousandth)
+            loss = torch.stack(list(terms.values())).sum() * (batch.labels.numel() / pixels)
+            loss.backward()
             total += loss.detach()
-        factor = min(1.0, progress / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
         for group in self._optimiser.param_groups:
-            group["lr"] = self._learning_rate * max(factor, FINAL_LEARNING_RATE)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            group["lr"] = config.optimisation.learning_rate_at(thousandth)
+        assert config.optimisation.gradient_clip is not None
+        nn.utils.clip_grad_norm_(self.task.model.parameters(), config.optimisation.gradient_clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-        self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                [value for value in self.averaged.state_dict().values() if value.is_floating_point()],
-                [value for value in self.network.state_dict().values() if value.is_floating_point()],
-                1.0 - decay,
-            )
+        self.average.update_parameters(self.task.model)
         return total
 
 
 def save(trainees: dict[str, Trainee], out: Path) -> None:
     """Writes the averaged weights, whole or not at all."""
     for name, trainee in trainees.items():
-        tensors = {key: value.contiguous().cpu() for key, value in trainee.averaged.state_dict().items()}
+        tensors = {key: value.contiguous().cpu() for key, value in trainee.average.module.state_dict().items()}
         size = sum(value.numel() * value.element_size() for value in tensors.values())
         names = sorted(tensors)
         parts = math.ceil(size / 14e6)  # what brings files back from machines may take no larger ones
@@ -380,28 +357,21 @@ def train(options: argparse.Namespace) -> None:
     thread = threading.Thread(target=store.fill, args=(renderers, stopped), daemon=True)
     thread.start()
     start = grown(find_model_folder(options.start))
-    trainees = {}
+    config, trainees = recipe(options.learning_rate), {}
     for name in options.networks:
         network = copy.deepcopy(start) if name == "small" else widened(start, NETWORKS[name])
-        trainees[name] = Trainee(network.to(device), options.learning_rate, options.average_decay)
+        trainees[name] = Trainee(network.to(device), config)
     while store.rendered < options.first_frames:
         time.sleep(0.1)
     print(f"{store.rendered} frames after {time.monotonic() - began:.0f} s; training", flush=True)
     first, said, saved, steps = time.monotonic(), time.monotonic(), time.monotonic(), 0
     last_step, losses = 0, {name: torch.zeros((), device=device) for name in trainees}
-    spent = {name: 0.0 for name in trainees}
     try:
         while (now := time.monotonic()) < began + options.seconds:
             progress = (now - first) / (began + options.seconds - first)
             batches = (store.frames(options.whole), store.windows(options.windows))
             for name, trainee in trainees.items():
-                if options.profile and device.type == "cuda":
-                    torch.cuda.synchronize()
-                    before = time.monotonic()
-                losses[name] += trainee.step(batches, progress, progress > 1 - options.contour_part)
-                if options.profile and device.type == "cuda":
-                    torch.cuda.synchronize()
-                    spent[name] += time.monotonic() - before
+                losses[name] += trainee.step(batches, progress)
             steps += 1
             if steps % 5 == 0 and device.type == "cuda":
                 torch.cuda.synchronize()  # the schedule goes by time: never far ahead of the device
@@ -415,8 +385,6 @@ def train(options: argparse.Namespace) -> None:
                     "rendered": store.rendered,
                 }
                 row["loss"] = means
-                if options.profile:
-                    row["ms"] = {name: round(1000 * value / steps, 1) for name, value in spent.items()}
                 print(json.dumps(row), flush=True)
                 losses = {name: torch.zeros((), device=device) for name in trainees}
                 said, last_step = now, steps
@@ -433,7 +401,7 @@ def train(options: argparse.Namespace) -> None:
         "windows": round(pixels / _WINDOW**2),
         "rendered": store.rendered,
         "learning_rate": options.learning_rate,
-        "contour_steps": round(options.contour_part * steps),
+        "contour_steps": round(PHASE.contour_part * steps),
         "seed": options.seed,
         "warm_up": WARM_UP,
         "final_learning_rate": FINAL_LEARNING_RATE,
@@ -474,13 +442,12 @@ def main() -> None:
     parser.add_argument("--whole", type=int, default=80, help="whole frames of a step")
     parser.add_argument("--windows", type=int, default=64, help="windows of a step")
     parser.add_argument("--learning-rate", type=float, default=4e-3)
-    parser.add_argument("--average-decay", type=float, default=0.999)
-    parser.add_argument("--contour-part", type=float, default=0.2)
-    parser.add_argument("--profile", action="store_true", help="say what a step of each network takes")
     parser.add_argument("--say-every", type=float, default=10.0, help="seconds")
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--finish", choices=NETWORKS, help="make a model folder of what was trained, instead")
     options = parser.parse_args()
+    if not options.finish and options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error("there is no NVIDIA GPU that PyTorch can use: train_shipped_weights.py trains without one")
     if options.finish:
         finish(options.finish, options)
     else:

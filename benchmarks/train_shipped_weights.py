@@ -39,6 +39,7 @@ from graspcut.frames.camera import Camera
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.labels import HAND, OBJECT
+from graspcut.nn.averaging import between
 from graspcut.nn.normalisation import recompute_batch_norms
 from graspcut.runtime.model_folder import fill_network, find_model_folder, load_model_folder, save_model_folder
 from graspcut.segmentation.careful import stepped_nearer, window_around
@@ -329,15 +330,6 @@ def scores(model: Path, frames: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def averaged(start: nn.Module, trained: nn.Module, share: float) -> dict[str, torch.Tensor]:
-    """Weights between two networks of one form, of which `trained` has this share; counters are those of `trained`."""
-    before, after = start.state_dict(), trained.state_dict()
-    return {
-        name: torch.lerp(before[name].float(), value.float(), share) if value.is_floating_point() else value
-        for name, value in after.items()
-    }
-
-
 def finish_phase(folder: Path, model: Path, start: Path, frames: int, next_share: float) -> None:
     """New statistics, OUT/PHASE/final and the averages, and their scores beside those of the shipped weights."""
     config, weights = load_model_folder(model)
@@ -349,7 +341,7 @@ def finish_phase(folder: Path, model: Path, start: Path, frames: int, next_share
     if "shipped" not in table:
         table["shipped"] = scores(find_model_folder("dense-attention-small"), frames)
     for share in sorted({*AVERAGES, next_share, 1.0}):
-        network.load_state_dict(averaged(grown(start), trained, share))
+        network.load_state_dict(between(grown(start).state_dict(), trained.state_dict(), share))
         with_statistics_of_whole_frames(network.eval())
         name = "final" if share == 1.0 else f"average-{share:g}"
         found = save_model_folder(folder / name, config, network.state_dict(), card)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, stored, widened
+from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, recipe, stored, widened
 from benchmarks.train_shipped_weights import NETWORK
 
 from graspcut.labels import HAND, OBJECT
@@ -47,20 +47,20 @@ def test_a_wider_network_begins_as_the_one_it_grew_from() -> None:
 
 def test_frames_come_out_of_the_store_as_they_went_in() -> None:
     batch = filled(8).frames(16)
-    for depth, neighbours, labels in zip(batch.inputs[0], batch.inputs[2], batch.labels, strict=True):
+    for depth, neighbours, labels in zip(batch.depth_mm, batch.neighbours_mm, batch.labels, strict=True):
         seed = int(depth[0, 0, 0]) - 300
         given = item(seed)
         assert 0 <= seed < 4
         assert np.array_equal(depth.numpy(), given.depth_mm) and np.array_equal(neighbours.numpy(), given.neighbours_mm)
         assert np.array_equal(labels.numpy(), given.labels)
-    assert batch.inputs[1].tolist() == [240.0] * 16
+    assert batch.focal_px.tolist() == [240.0] * 16
 
 
 def test_windows_are_parts_of_frames_around_hands_and_objects() -> None:
     batch = filled(8).windows(64)
-    assert batch.inputs[0].shape == (64, 1, 128, 128) and batch.inputs[2].shape == (64, 3, 128, 128)
-    assert torch.equal(batch.inputs[2][:, 0], batch.inputs[0][:, 0] - 1)
-    for depth, labels in zip(batch.inputs[0][:, 0].numpy(), batch.labels.numpy(), strict=True):
+    assert batch.depth_mm.shape == (64, 1, 128, 128) and batch.neighbours_mm.shape == (64, 3, 128, 128)
+    assert torch.equal(batch.neighbours_mm[:, 0], batch.depth_mm[:, 0] - 1)
+    for depth, labels in zip(batch.depth_mm[:, 0].numpy(), batch.labels.numpy(), strict=True):
         assert np.allclose(np.diff(depth, axis=0), 1) and np.allclose(np.diff(depth, axis=1), 0.25)
         fits = []
         for seed in range(4):
@@ -80,12 +80,13 @@ def test_windows_are_parts_of_frames_around_hands_and_objects() -> None:
 
 def test_a_step_lowers_the_loss_and_moves_the_averaged_weights_less() -> None:
     torch.manual_seed(0)
-    trainee = Trainee(DenseAttentionSmall(NETWORK), 2e-3, 0.9)
-    before = {name: value.clone() for name, value in trainee.network.state_dict().items()}
+    network = DenseAttentionSmall(NETWORK)
+    trainee = Trainee(network, recipe(2e-3))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     store = filled(4)
     batches = (store.frames(1), store.windows(2))
-    losses = [float(trainee.step(batches, 0.3, contour)) for contour in (False, False, False, False, False, True)]
-    assert losses[4] < losses[0] and losses[5] > losses[4]
+    losses = [float(trainee.step(batches, progress)) for progress in (0.1, 0.2, 0.3, 0.4, 0.5, 0.9, 1.0)]
+    assert losses[4] < losses[0] and losses[5] > losses[4], "the contour loss comes in the last part"
     name = "decoder.classify.weight"
-    moved, averaged = trainee.network.state_dict()[name], trainee.averaged.state_dict()[name]
+    moved, averaged = network.state_dict()[name], trainee.average.module.state_dict()[name]
     assert 0 < float((averaged - before[name]).norm()) < float((moved - before[name]).norm())

@@ -16,7 +16,6 @@ from benchmarks.train_shipped_weights import (
     NETWORK,
     PLAN,
     NearerFrames,
-    averaged,
     grown,
     phase_config,
     rendered,
@@ -141,17 +140,6 @@ def test_another_archive_than_the_known_one_is_refused(name: str, tmp_path: Path
         files.addfile(member, io.BytesIO(b"mesh"))
     with pytest.raises(FetchError, match=r"not the known file|no archive with"):
         extracted(path)
-
-
-def test_averages_lie_between_two_networks(tmp_path: Path) -> None:
-    old = stored(tmp_path / "old", NETWORK)
-    torch.manual_seed(1)
-    new = DenseAttentionSmall(NETWORK)
-    for share in (0.0, 0.25, 1.0):
-        found = averaged(old, new, share)
-        for name, value in new.state_dict().items():
-            expected = (1 - share) * old.state_dict()[name] + share * value if value.is_floating_point() else value
-            assert torch.allclose(found[name], expected, atol=1e-6), name
 
 
 def test_the_odds_of_background_and_object_are_multiplied(tmp_path: Path) -> None:

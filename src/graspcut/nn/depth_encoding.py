@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graspcut.nn.precision import without_autocast
+
 NEAREST_BLOCK_PX = 4
 _NO_BLOCK_MM = 1.0e9
 
@@ -131,9 +133,8 @@ class GeometryEncoding(nn.Module):
         """Bilinear, `factor` even. A pixel is a weighted mean of its block and the ones around, so a convolution."""
         phase = (torch.arange(factor, device=blocks.device, dtype=blocks.dtype) + 0.5) / factor - 0.5
         taps = torch.stack(((-phase).clamp(min=0.0), 1.0 - phase.abs(), phase.clamp(min=0.0)), dim=1)
-        # As a product of elements: autocast would make that of matrices bfloat16.
-        weight = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor * factor, 1, 3, 3)
-        with torch.autocast("cuda" if blocks.is_cuda else "cpu", enabled=False):
+        with without_autocast(blocks):
+            weight = torch.einsum("ik,jl->ijkl", taps, taps).reshape(factor * factor, 1, 3, 3)
             phases = functional.conv2d(functional.pad(blocks, (1, 1, 1, 1), mode="replicate"), weight)
         return functional.pixel_shuffle(phases, factor)
 
@@ -149,8 +150,7 @@ class GeometryEncoding(nn.Module):
         weight = depth_mm.new_zeros(4, 2, 3, 3)
         weight[0, 0, 1, :] = weight[1, 0, :, 1] = change
         weight[2, 1, 1, :] = weight[3, 1, :, 1] = both
-        # Millimetres do not survive the eight bits of bfloat16.
-        with torch.autocast("cuda" if depth_mm.is_cuda else "cpu", enabled=False):
+        with without_autocast(depth_mm):
             found = functional.conv2d(torch.cat((depth_mm, valid), dim=1), weight, padding=1)
         return found[:, :2] * (found[:, 2:] > 1.5).to(depth_mm.dtype)
 

@@ -81,8 +81,7 @@ class PartsTask(BaseTask[PoseBatch, PartsConfig]):
         stride = 1 if share < 0 else 4 if step < share * self.total_steps else 2
         rng = np.random.default_rng([self.config.shift_seed, step])
         down, right = (int(value) for value in rng.integers(stride, size=2))
-        with torch.autocast(batch.crop.device.type, enabled=False):
-            image = self.contrast(batch.crop[:, None].float())
+        image = self.contrast(batch.crop[:, None].float())
         logits = self.model(image, stride, (down, right))
         return {"parts": part_loss(logits.float(), batch.parts[:, down::stride, right::stride])}
 

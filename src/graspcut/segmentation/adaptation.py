@@ -26,6 +26,7 @@ from graspcut.frames.frame import Frame
 from graspcut.frames.images import write_image_atomically
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND
+from graspcut.nn.averaging import PARTS_OF_THE_WAY, between
 from graspcut.runtime.model_folder import check_target, fill_network, load_model_folder, save_model_folder
 from graspcut.segmentation.adaptation_figures import Figures, figures_of, rendered_test
 from graspcut.segmentation.models import build_model
@@ -43,7 +44,6 @@ from graspcut.train.trainer import RunConfig, prepare_run
 
 _LEAST_HAND_SHARE = 0.002  # of a frame's pixels, to count as a frame in which a hand may be
 _LEAST_FRAMES_WITH_HAND = 0.05
-_WAYS = (1.0, 0.75, 0.5, 0.25)  # the whole way, three quarters of it, ...
 _SAMPLE_FRAMES = 24  # of a recording, to see whether there are hands
 _SHOWN = 4
 
@@ -177,8 +177,7 @@ def _go_as_far_as_allowed(
 ) -> tuple[float, Figures]:
     """Takes a change of the network whole or in part, until rendered frames lose little and the recording gains.
 
-    A camera unlike all others pulls far, and a part of the way still brings most of the gain (Wortsman et al., "Robust
-    fine-tuning of zero-shot models", 2022).
+    A camera unlike all others pulls far, and a part of the way still brings most of the gain.
 
     Args:
         network: changed; left where it went.
@@ -192,10 +191,9 @@ def _go_as_far_as_allowed(
         the share of the way, and the figures there.
     """
     end = _state(network)
-    for share in _WAYS:
-        mixed = {name: start[name].lerp(end[name], share) for name in start if start[name].is_floating_point()}
-        network.load_state_dict({**end, **mixed})
-        can_be_less = share != _WAYS[-1]
+    for share in PARTS_OF_THE_WAY:
+        network.load_state_dict(between(start, end, share))
+        can_be_less = share != PARTS_OF_THE_WAY[-1]
         figures = score(what if share == 1 else f"{what}, {share:g} of it", before if can_be_less else None)
         if figures is not None and figures.may_follow(before, config.largest_loss):
             break

@@ -2,37 +2,36 @@
 
 Fine-tuning on few recordings can ruin a network for everything else while its own training frames look ever better.
 So both networks are scored on frames that neither was trained on, and the tuned one is called better only if it is.
-Where it has forgotten too much, part of the way from the network that it started from keeps most of the gain and loses
-less (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+Where it has forgotten too much, only part of the way from the network that it started from is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from graspcut.frames.atomic_writing import write_bytes_atomically
 from graspcut.frames.camera import Camera
 from graspcut.frames.dataset import DatasetReader
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.frames.splits import frames_of_part
+from graspcut.nn.averaging import PARTS_OF_THE_WAY, between
 from graspcut.runtime.model_folder import CARD_NAME, load_model_folder, save_model_folder
 from graspcut.segmentation.metrics import ConfusionCounts
 from graspcut.segmentation.predictor import Segmenter
+from graspcut.segmentation.training_options import LARGEST_LOSS
 from graspcut.synth.generator import FrameGenerator, SynthConfig
 
 COMPARISON_NAME = "comparison.json"
 RENDERED_FRAMES = 150
 # Rendered frames that no training uses: those of the test of `graspcut adapt`.
 RENDERED_SEED = 999_979
-LARGEST_LOSS = 1.0
-LESS_OF_THE_WAY = (0.75, 0.5, 0.25)
 
 LabelledDepth = tuple[NDArray[np.float32], NDArray[np.uint8], Camera | None]
 
@@ -151,8 +150,8 @@ def settle(
     old, new = (Segmenter.load_network(str(model)).state_dict() for model in (start, tuned))
     if old.keys() != new.keys():  # a network that has grown
         return whole
-    for share in LESS_OF_THE_WAY:
-        network.load_state_dict(_between(old, new, share))
+    for share in PARTS_OF_THE_WAY[1:]:
+        network.load_state_dict(between(old, new, share))
         comparison = compare(start, network, readers, known=whole, **options)
         comparison = replace(comparison, largest_loss=largest_loss, share=share, lost_by_all=whole.lost)
         if comparison.is_better:
@@ -163,10 +162,6 @@ def settle(
             save_model_folder(tuned, {**config, "training": training}, network.state_dict(), text)
             return comparison
     return whole
-
-
-def _between(start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    return {name: start[name].lerp(value, share) if value.is_floating_point() else value for name, value in end.items()}
 
 
 def compare(

@@ -17,7 +17,9 @@ from graspcut.segmentation.recipe_options import (
 )
 from graspcut.synth.sensors.names import SensorName
 
-__all__ = ["NETWORK_NAMES", "DataOptions", "NetworkName", "SegmentationTraining"]
+__all__ = ["LARGEST_LOSS", "NETWORK_NAMES", "DataOptions", "NetworkName", "SegmentationTraining"]
+
+LARGEST_LOSS = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class DataOptions:
     batch_size: int | None = None
     data: tuple[Path, ...] = ()
     rendered_share: float | None = None
-    largest_loss: float = 1.0
+    largest_loss: float = LARGEST_LOSS
     validation: Path | None = None
     validation_count: int = 200
     statistics_count: int = 320

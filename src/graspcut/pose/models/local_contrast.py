@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from graspcut.nn.precision import without_autocast
 from graspcut.pose.preprocessing import LCN_FLOOR, LCN_KERNEL, lcn_kernel
 
 
@@ -33,6 +34,5 @@ class LocalContrast(nn.Module):
     def _windowed(self, image: Tensor) -> Tensor:
         weights = self.weights
         assert isinstance(weights, Tensor)
-        # The differences that are looked for do not survive the eight bits of bfloat16.
-        with torch.autocast("cuda" if image.is_cuda else "cpu", enabled=False):
+        with without_autocast(image):
             return functional.conv2d(image, weights, padding=self.kernel // 2)

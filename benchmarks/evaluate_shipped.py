@@ -178,7 +178,7 @@ def unlabelled_row(name: str, segmenter: FrameSegmenter, sheets: Path) -> dict[s
         files, unit_mm, camera = sorted((data / "no-hand").glob("*.png")), 1.0, NO_HAND_CAMERA
     else:
         files, unit_mm, camera = sorted((data / "table-scene").glob("*_depth.png")), 1.0, TABLE_CAMERA
-    wanted = len(files) if name == "sr305" else PICTURES
+    wanted = len(files) if name in ("sr305", "table") else PICTURES
     frames = [
         (files[number].stem, read_depth(files[number], unit_mm), camera) for number in evenly_spaced(len(files), wanted)
     ]

@@ -21,14 +21,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.speed import PAPER, REFERENCE, Peer, random_network
+from benchmarks.speed import PAPER, REFERENCE, random_network
 from torch import nn
 
 from graspcut.catalogue import METHODS, method_of
 from graspcut.frames.camera import Camera
 from graspcut.frames.frame import Frame
 from graspcut.frames.json_files import write_json_atomically
-from graspcut.runtime.model_folder import find_model_folder
 from graspcut.segmentation.losses import weighted_cross_entropy
 from graspcut.segmentation.predictor import DEFAULT_MODEL, Segmenter
 from graspcut.synth.generator import FrameGenerator, SynthConfig
@@ -141,32 +140,33 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--save", type=Path, help="JSON")
     options = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no NVIDIA GPU that PyTorch can use; benchmarks/speed.py times processors")
     camera = Camera.sr300(WIDTH, HEIGHT)
     depth = np.random.default_rng(0).uniform(300, 700, (HEIGHT, WIDTH)).astype(np.float32)
     frame = Frame(depth, camera=camera)
-    small = Peer(DEFAULT_MODEL, {})
+    networks = {
+        DEFAULT_MODEL: Segmenter.load_network(DEFAULT_MODEL),
+        PAPER.title: random_network(PAPER),
+        REFERENCE.title: random_network(REFERENCE),
+    }
     rows = []
-    for peer in (small, PAPER):
+    for title in (DEFAULT_MODEL, PAPER.title):
         for precision in PRECISIONS:
-            if peer is small:
-                segmenter = Segmenter.load(DEFAULT_MODEL, device="cuda", precision=precision)
-            else:
-                segmenter = Segmenter.from_network(random_network(peer), device="cuda", precision=precision)
+            segmenter = Segmenter.from_network(networks[title], device="cuda", precision=precision)
             times = call_times_ms(lambda segmenter=segmenter: segmenter(frame, camera), options.repeats)
-            rows.append(row_of(peer.title, precision, times))
-    plain = {"small": Segmenter.load_network(find_model_folder(DEFAULT_MODEL))}
-    plain |= {"paper": random_network(PAPER), "reference": random_network(REFERENCE)}
-    titles = {"small": DEFAULT_MODEL, "paper": PAPER.title, "reference": REFERENCE.title}
-    for name, network in plain.items():
+            rows.append(row_of(title, precision, times))
+    for title, network in networks.items():
         times = plain_times_ms(network, depth, camera, options.repeats // 4)
-        rows.append(row_of(f"{titles[name]}, plain", "fp32", times))
+        rows.append(row_of(f"{title}, plain", "fp32", times))
     training = []
-    for name, batch, width, height in (("small", 256, 320, 240), ("paper", 16, 640, 480), ("reference", 16, 640, 480)):
-        rate = training_rate(plain[name], batch, width, height)
-        print(f"training {titles[name]}, {width}x{height}, batch {batch}: {rate:.0f} frames/s", flush=True)
-        training.append({"network": titles[name], "size": f"{width}x{height}", "batch": batch, "a_second": round(rate)})
+    for title, network in networks.items():
+        batch, width, height = (256, 320, 240) if title == DEFAULT_MODEL else (16, WIDTH, HEIGHT)
+        rate = training_rate(network, batch, width, height)
+        print(f"training {title}, {width}x{height}, batch {batch}: {rate:.0f} frames/s", flush=True)
+        training.append({"network": title, "size": f"{width}x{height}", "batch": batch, "a_second": round(rate)})
     report = {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", "-m", "benchmarks.speed_gpu", *sys.argv[1:]]),
         "gpu": torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -17,11 +17,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _STEPS = 30
 
 
-def start(folder: Path, seconds: float = 0.0) -> subprocess.Popen[str]:
+def start(folder: Path, seconds: float = 0.0, late: float = 0.0) -> subprocess.Popen[str]:
     """The script, in a process group of its own, as a shell starts a command."""
     path = os.pathsep.join([str(_ROOT), str(_ROOT / "src")])
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.train.two_processes", str(folder), str(_STEPS), str(seconds)],
+        [sys.executable, "-m", "tests.train.two_processes", *map(str, (folder, _STEPS, seconds, late))],
         env={**os.environ, "PYTHONPATH": path},
         cwd=_ROOT,
         stdout=subprocess.PIPE,
@@ -33,13 +33,17 @@ def start(folder: Path, seconds: float = 0.0) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Last line of what it printed."""
-    out, error = process.communicate(timeout=300)
+    try:
+        out, error = process.communicate(timeout=200)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     assert process.returncode == 0, error[-2000:]
     return out.strip().splitlines()[-1]
 
 
 def test_two_processes_stopped_by_sigterm_and_continued_equal_uninterrupted_ones(tmp_path: Path) -> None:
-    whole = start(tmp_path / "whole")
+    whole = start(tmp_path / "whole", late=1.0)  # the first process saves its first state without the second
     parts = start(tmp_path / "parts", seconds=0.05)
     log = tmp_path / "parts" / "csv" / "part-000" / "metrics.csv"
     deadline = time.monotonic() + 200

@@ -1,6 +1,8 @@
 """A training with two processes, started as a script because Lightning starts the second one as the first was started.
 
-python -m tests.train.two_processes FOLDER STEPS SECONDS_A_FRAME
+python -m tests.train.two_processes FOLDER STEPS SECONDS_A_FRAME SECONDS_LATE
+
+SECONDS_LATE is how much later than the first process the second one begins to train.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.checkpoints import Checkpoints
 from graspcut.train.sources import RenderedSamples
 from graspcut.train.streams import TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
@@ -54,7 +58,20 @@ def train(folder: Path, steps: int, seconds: float) -> RunResult:
     return run_training(task, TrainingData(views, validation, workers=0), run)
 
 
+def begin_late(seconds: float) -> None:
+    """Lets this process wait after the last time that all of them meet before they train."""
+    begin = Checkpoints.on_train_start
+
+    def wait_and_begin(*args: Any) -> None:
+        time.sleep(seconds)
+        begin(*args)
+
+    setattr(Checkpoints, "on_train_start", wait_and_begin)  # noqa: B010 - a method must not be assigned to, says mypy
+
+
 if __name__ == "__main__":
+    if os.environ.get("LOCAL_RANK") == "1":
+        begin_late(float(sys.argv[4]))
     result = train(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print("finished" if result.finished else "stopped", result.steps, result.metrics.get("val/batches"), flush=True)

@@ -82,7 +82,9 @@ class Checkpoints(Callback):
         agree on it between two steps.
         """
         self._saved_at_s = time.monotonic()
-        if not self.path.exists():  # so that a run that diverges at once has something to go back to
+        # So that a run that diverges at once has something to go back to. Saving is done by all processes together, and
+        # one that came late would find the file that the first has just written.
+        if not trainer.strategy.broadcast(self.path.exists()):
             self.save(trainer)
         if threading.current_thread() is threading.main_thread():
             for number, handler in ((signal.SIGTERM, self._note_stop), (signal.SIGINT, self._note_interrupt)):

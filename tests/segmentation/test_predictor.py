@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from graspcut.frames.camera import Camera
-from graspcut.frames.errors import FrameError
+from graspcut.frames.errors import FrameError, FrameWarning
 from graspcut.frames.frame import Frame
 from graspcut.runtime.contract import BackendError
 from graspcut.runtime.model_folder import ModelFolderError, save_model_folder
@@ -161,6 +161,15 @@ def test_devices_are_never_replaced_silently(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_no_depth_is_refused(wrong: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     with pytest.raises(FrameError):
         Segmenter.from_network(NearAndFar(), device="cpu")(wrong)
+
+
+def test_python_is_warned_of_doubtful_distances_once_a_segmenter() -> None:
+    far = 5 * scene()
+    for segmenter in (Segmenter.from_network(NearAndFar(), device="cpu") for _ in range(2)):
+        with pytest.warns(FrameWarning, match="no hand camera sees that") as told:
+            for frame in (far, far + 1, far + 2):
+                segmenter(frame)
+        assert len(told) == 1 and told[0].filename == __file__
 
 
 def test_camera_of_another_size_is_refused() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graspcut.cli.segment import _what_was_seen
 from graspcut.frames.camera import Camera
 from graspcut.frames.camera_files import find_camera
-from graspcut.frames.errors import FrameError, FrameWarning
+from graspcut.frames.errors import FrameError
 from graspcut.frames.images import write_image_atomically
 from graspcut.segmentation.batch import segment_folder
 from graspcut.segmentation.predictor import _depth_and_camera
@@ -116,9 +116,10 @@ def test_a_frame_whose_assumed_camera_is_absurd_is_a_failure(tmp_path: Path) -> 
             _depth_and_camera(values, None if focal_px is None else Camera.from_focal_length(1, 2000, focal_px))
 
 
-def test_python_is_warned_of_doubtful_units_and_refused_metres() -> None:
-    with pytest.warns(FrameWarning, match=r"no hand camera sees that.*0\.2"):
-        _depth_and_camera(depth(5), None)
+def test_units_of_arrays_are_doubted_and_metres_refused() -> None:
+    assert _depth_and_camera(depth(), None)[2] == []
+    (doubt,) = _depth_and_camera(depth(5), None)[2]
+    assert "no hand camera sees that" in doubt and "0.2" in doubt
     with pytest.raises(FrameError, match="looks like metres"):
         _depth_and_camera(depth(0.001), None)
     matrix = np.array([[365.0, 0, 256], [0, 366, 212], [0, 0, 1]])

@@ -63,6 +63,7 @@ class Segmenter(Predictor):
     default_model = DEFAULT_MODEL
     results_are_new = True  # see `graspcut.segmentation.interfaces.ProbabilitySegmenter`
     _sensitivity = 1.0
+    _said_doubt = False  # every frame of an empty room would say it again
 
     @property
     def sensitivity(self) -> float:
@@ -129,6 +130,9 @@ class Segmenter(Predictor):
         Returns:
             Labels, probabilities and areas at the frame's own size. Pixels without depth are background.
 
+        Warns:
+            FrameWarning: once, if an array in millimetres shows distances that a hand camera hardly measures.
+
         Raises:
             FrameError: if the array is no depth image in millimetres, or the camera has another size.
         """
@@ -160,7 +164,13 @@ class Segmenter(Predictor):
         """
         if not frames:
             return []
-        checked = [_depth_and_camera(frame, camera) for frame in frames]
+        checked = []
+        for frame in frames:
+            depth, own, doubts = _depth_and_camera(frame, camera)
+            checked.append((depth, own))
+            if doubts and not self._said_doubt:
+                self._said_doubt = True
+                warnings.warn(f"depth in millimetres was expected: {doubts[0]}", FrameWarning, stacklevel=3)
         shapes = {depth.shape for depth, _ in checked}
         focals = {round(focal_length_px(own, depth.shape[1]), 3) for depth, own in checked}
         if len(shapes) != 1 or len(focals) != 1:
@@ -226,15 +236,15 @@ def inputs_of(depth_mm: NDArray[Any], focal_px: float, sensitivity: float = 1.0)
 
 def _depth_and_camera(
     frame: NDArray[Any] | Frame, camera: CameraLike | None
-) -> tuple[NDArray[np.float32], Camera | None]:
+) -> tuple[NDArray[np.float32], Camera | None, list[str]]:
+    """Millimetres, the camera if there is one, and what is doubtful about an array."""
+    doubts = []
     if isinstance(frame, Frame):
         depth, camera = frame.depth_mm, frame.camera if camera is None else camera
     else:
         examined = examine_depth(np.asarray(frame), 1.0)
         depth = examined.depth_mm
-        for note in examined.notes:
-            if note.kind == DOUBT:
-                warnings.warn(f"depth in millimetres was expected: {note.text}", FrameWarning, stacklevel=4)
+        doubts = [note.text for note in examined.notes if note.kind == DOUBT]
     if camera is None:
         # No camera is known: the assumed one must be possible, or the working picture would grow without bound.
         focal_px = focal_length_px(None, depth.shape[1])
@@ -246,4 +256,4 @@ def _depth_and_camera(
             f"depth has shape {depth.shape} but the camera is {camera.width}x{camera.height} (width x height); "
             "expected the same size. Use camera.resized(width, height) if the image was resized."
         )
-    return depth, camera
+    return depth, camera, doubts

@@ -12,6 +12,10 @@ the contour loss comes in its last part. OUT/NAME.safetensors holds averaged wei
 `--finish NAME` makes the model folder OUT/NAME of such a file, with new batch-norm statistics. Copied to
 RUNS/8-gpu/model and RUNS/8-gpu/final it is that phase of `train_shipped_weights.py --out RUNS`. No real frame and no
 held-out kind of object is seen.
+
+With `--device cpu` processors do it too: one run a core, each with a `--seed` and an OUT of its own, fewer frames
+(`--most-frames` ends the rendering when the rest of the time is worth more) and smaller batches. `--finish NAME
+--average-with OUT...` takes the mean of their weights.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ from torch import Tensor, nn
 
 from graspcut.frames.json_files import write_json_atomically
 from graspcut.labels import HAND, OBJECT
+from graspcut.nn.averaging import between
 from graspcut.runtime.model_folder import find_model_folder, load_model_folder, save_model_folder
 from graspcut.segmentation.data import SegmentationBatch
 from graspcut.segmentation.models import build_model
@@ -147,9 +152,11 @@ class Renderers:
         return len(ready)
 
     def stop(self) -> None:
-        """Ends them."""
+        """Ends them, whatever they do; once is enough."""
         for child in self._processes:
             os.kill(child, 9)
+            os.waitpid(child, 0)
+        self._processes = []
 
 
 class Store:
@@ -388,6 +395,8 @@ def train(options: argparse.Namespace) -> None:
                 print(json.dumps(row), flush=True)
                 losses = {name: torch.zeros((), device=device) for name in trainees}
                 said, last_step = now, steps
+            if options.most_frames is not None and store.rendered >= options.most_frames:
+                renderers.stop()
             if now > saved + 60:
                 save(trainees, options.out)
                 saved = now
@@ -410,15 +419,23 @@ def train(options: argparse.Namespace) -> None:
     print(json.dumps(done), flush=True)
 
 
+def averaged_weights(folders: Sequence[Path], name: str) -> dict[str, Tensor]:
+    """What `save` wrote into one folder, or the mean of several."""
+    mean: dict[str, Tensor] = {}
+    for number, folder in enumerate(folders, start=1):
+        files = sorted(folder.glob(f"{name}*.safetensors"))
+        own = {key: value for file in files for key, value in load_file(file).items()}
+        mean = between(mean, own, 1 / number) if mean else own
+    return mean
+
+
 def finish(name: str, options: argparse.Namespace) -> None:
     """OUT/NAME, a model folder of the averaged weights with batch-norm statistics of whole frames."""
     start = find_model_folder(options.start)
     config, _ = load_model_folder(start)
-    files = sorted(options.out.glob(f"{name}*.safetensors"))
-    tensors = {key: value for file in files for key, value in load_file(file).items()}
     description = {"class": "DenseAttentionSmall", "arguments": dataclasses.asdict(NETWORKS[name])}
     network = build_model(description)
-    network.load_state_dict(tensors)
+    network.load_state_dict(averaged_weights([options.out, *options.average_with], name))
     with_new_statistics(network.eval())
     done = json.loads((options.out / _TRAINED).read_text("utf-8"))
     recipe = {name: value for name, value in done.items() if name not in ("windows", "rendered")}
@@ -438,6 +455,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--renderers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--frames", type=int, default=60_000, help="that the device holds; 0.7 MB each")
+    parser.add_argument("--most-frames", type=int, help="rendered in all: then every core trains")
     parser.add_argument("--first-frames", type=int, default=2_000, help="before training begins")
     parser.add_argument("--whole", type=int, default=80, help="whole frames of a step")
     parser.add_argument("--windows", type=int, default=64, help="windows of a step")
@@ -445,6 +463,13 @@ def main() -> None:
     parser.add_argument("--say-every", type=float, default=10.0, help="seconds")
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--finish", choices=NETWORKS, help="make a model folder of what was trained, instead")
+    parser.add_argument(
+        "--average-with",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="further OUT folders, whose weights --finish averages in",
+    )
     options = parser.parse_args()
     if not options.finish and options.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error("there is no NVIDIA GPU that PyTorch can use: train_shipped_weights.py trains without one")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
-from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, recipe, stored, widened
+from benchmarks.train_on_gpu import MEDIUM, STORED, Store, Trainee, averaged_weights, recipe, stored, widened
 from benchmarks.train_shipped_weights import NETWORK
+from safetensors.torch import save_file
 
 from graspcut.labels import HAND, OBJECT
 from graspcut.segmentation.data import SegmentationBatch
@@ -90,3 +94,14 @@ def test_a_step_lowers_the_loss_and_moves_the_averaged_weights_less() -> None:
     name = "decoder.classify.weight"
     moved, averaged = network.state_dict()[name], trainee.average.module.state_dict()[name]
     assert 0 < float((averaged - before[name]).norm()) < float((moved - before[name]).norm())
+
+
+def test_weights_of_several_runs_count_alike(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(3)]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        save_file({"a": torch.full((2,), 3.0**number)}, folder / "small-1-of-2.safetensors")
+        save_file({"b": torch.tensor([number])}, folder / "small-2-of-2.safetensors")
+    mean = averaged_weights(folders, "small")
+    assert mean["a"].tolist() == pytest.approx([13 / 3] * 2) and mean["b"].tolist() == [2]
+    assert averaged_weights(folders[:1], "small")["a"].tolist() == [1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from graspcut.cli import main
+from graspcut.cli.train import report
 from graspcut.frames.images import write_image_atomically
+from graspcut.train.run_config import RunResult
 
 
 def run(*arguments: str | int | Path) -> int:
@@ -93,3 +96,14 @@ def test_evaluate_goes_on_past_bad_frames_and_looks_at_its_file_first(
     shown = capsys.readouterr()
     assert "2 images" in shown.out and "1.png" in shown.err and "Traceback" not in shown.err
     assert [name for name, _ in json.loads(saved.read_text())["failures"]] == ["1.png"]
+
+
+@pytest.mark.parametrize(("finished", "interrupted", "code"), [(True, False, 0), (False, False, 1), (False, True, 130)])
+def test_one_process_of_a_training_tells_how_it_ended(
+    capsys: pytest.CaptureFixture[str], finished: bool, interrupted: bool, code: int
+) -> None:
+    result = RunResult(finished, 7, Path("model"), {"val/mean_iou": 0.5}, interrupted=interrupted)
+    assert report(dataclasses.replace(result, first_process=False)) == code
+    assert capsys.readouterr() == ("", "")
+    assert report(result) == code
+    assert "0.5000" in (told := capsys.readouterr().out) and "7 steps" in told

@@ -73,5 +73,5 @@ if __name__ == "__main__":
     if os.environ.get("LOCAL_RANK") == "1":
         begin_late(float(sys.argv[4]))
     result = train(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if result.first_process:
         print("finished" if result.finished else "stopped", result.steps, result.metrics.get("val/batches"), flush=True)

@@ -71,6 +71,8 @@ def segmentation(
     training = SegmentationTraining(**values)
     result = train_segmentation(training, run, files={RECIPE_NAME: recipe_text(parts).encode()})
     code = report(result)
+    if not result.first_process:
+        return code
     if not training.data and training.validation is None and training.validation_count < 1:
         print("scores: none, there were no validation frames (--validation-count 0)", file=sys.stderr)
     elif training.data and not any(name.startswith("val/") for name in result.metrics):
@@ -108,6 +110,14 @@ def _compare(training: SegmentationTraining, run: RunConfig, model: Path) -> Non
 
 def report(result: RunResult) -> int:
     """Prints how a training of any method ended, and returns the exit code."""
+    if result.first_process:
+        _print_result(result)
+    if result.finished:
+        return 0
+    return INTERRUPTED if result.interrupted else 1
+
+
+def _print_result(result: RunResult) -> None:
     print_facts(
         [
             (f"{name}{_OF_WHAT.get(name, '')}", f"{value:.4f}")
@@ -119,6 +129,5 @@ def report(result: RunResult) -> int:
         print(f"{result.left_out} times a frame that cannot be read was left out (named above)", file=sys.stderr)
     if result.finished:
         print(f"{result.steps} steps done, model: {result.model_folder}")
-        return 0
-    print(f"stopped after {result.steps} steps; the same command continues")
-    return INTERRUPTED if result.interrupted else 1
+    else:
+        print(f"stopped after {result.steps} steps; the same command continues")

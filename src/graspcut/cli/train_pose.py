@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from graspcut.cli.printing import print_facts
+from graspcut.cli.train import report
 from graspcut.pose.training import (
     JointsTraining,
     PartsTraining,
@@ -15,7 +15,7 @@ from graspcut.pose.training import (
     train_parts,
     train_weakly,
 )
-from graspcut.train.trainer import RunConfig, RunResult
+from graspcut.train.trainer import RunConfig
 
 _RUN = Parameter(name="*", negative_iterable="", group="Where it runs")
 _WHAT = Parameter(name="*", negative_iterable="", consume_multiple=True, group="What is trained")
@@ -29,7 +29,7 @@ def parts(*, run: Annotated[RunConfig, _RUN], training: Annotated[PartsTraining,
         run: Where and on what it runs.
         training: What is trained.
     """
-    return _told(train_parts(training, run))
+    return report(train_parts(training, run))
 
 
 def joints(*, run: Annotated[RunConfig, _RUN], training: Annotated[JointsTraining, _WHAT] = _JOINTS) -> int:
@@ -39,7 +39,7 @@ def joints(*, run: Annotated[RunConfig, _RUN], training: Annotated[JointsTrainin
         run: Where and on what it runs.
         training: What is trained.
     """
-    return _told(train_joints(training, run))
+    return report(train_joints(training, run))
 
 
 def weak(*, run: Annotated[RunConfig, _RUN], training: Annotated[WeakTraining, _WHAT] = _WEAK) -> int:
@@ -49,13 +49,4 @@ def weak(*, run: Annotated[RunConfig, _RUN], training: Annotated[WeakTraining, _
         run: Where and on what it runs.
         training: What is trained.
     """
-    return _told(train_weakly(training, run))
-
-
-def _told(result: RunResult) -> int:
-    print_facts([(name, f"{value:.4f}") for name, value in sorted(result.metrics.items()) if name.startswith("val/")])
-    if result.finished:
-        print(f"{result.steps} steps done, model: {result.model_folder}")
-        return 0
-    print(f"stopped after {result.steps} steps; the same command continues")
-    return 1
+    return report(train_weakly(training, run))

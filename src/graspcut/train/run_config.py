@@ -71,6 +71,8 @@ class RunResult:
         metrics: the last logged values.
         left_out: how often a sample could not be read and another one was taken.
         interrupted: whether the interrupt key stopped it.
+        first_process: False in the further processes of a run, which all return the same: one of them tells it, and
+            works on with the model.
     """
 
     finished: bool
@@ -79,3 +81,4 @@ class RunResult:
     metrics: dict[str, float]
     left_out: int = 0
     interrupted: bool = False
+    first_process: bool = True

@@ -154,7 +154,15 @@ def _interruptible() -> Iterator[None]:
 
 def _result(trainer: L.Trainer, data: Any, folder: Path | None, *, interrupted: bool = False) -> RunResult:
     left_out = int(getattr(data, "left_out", 0))
-    return RunResult(folder is not None, trainer.global_step, folder, _numbers(trainer), left_out, interrupted)
+    return RunResult(
+        folder is not None,
+        trainer.global_step,
+        folder,
+        _numbers(trainer),
+        left_out,
+        interrupted,
+        trainer.is_global_zero,
+    )
 
 
 @contextlib.contextmanager

@@ -39,6 +39,7 @@ def finish(process: subprocess.Popen[str]) -> str:
         os.killpg(process.pid, signal.SIGKILL)
         raise
     assert process.returncode == 0, error[-2000:]
+    assert error.count("two processes begin") == 1
     (line,) = out.splitlines()
     return line
 

@@ -17,6 +17,7 @@ from typing import Any
 from graspcut.frames.labelled import LabelledFrame
 from graspcut.train.augmentation import AugmentationConfig
 from graspcut.train.checkpoints import Checkpoints
+from graspcut.train.first_process import say
 from graspcut.train.sources import RenderedSamples
 from graspcut.train.streams import TrainingData, ValidationPart, View
 from graspcut.train.trainer import RunConfig, RunResult, prepare_run, run_training
@@ -52,6 +53,7 @@ def train(folder: Path, steps: int, seconds: float) -> RunResult:
         progress_bar=False,
     )
     prepare_run(run)
+    say("two processes begin")
     task = TinyTask(TinyNetwork(), {"name": "tiny"}, tiny_config(steps))
     views = [View(RenderedSamples(_SlowFrames(seconds)), depth_target, 1.0, 2, AugmentationConfig(flip=0.5))]
     validation = [ValidationPart(RenderedSamples(FakeFrames(32, 24, 2)), depth_target, 6, 2)]

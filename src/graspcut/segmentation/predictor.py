@@ -170,7 +170,8 @@ class Segmenter(Predictor):
             checked.append((depth, own))
             if doubts and not self._said_doubt:
                 self._said_doubt = True
-                warnings.warn(f"depth in millimetres was expected: {doubts[0]}", FrameWarning, stacklevel=3)
+                said = "; ".join(doubts)
+                warnings.warn(f"depth in millimetres was expected: {said}", FrameWarning, stacklevel=3)
         shapes = {depth.shape for depth, _ in checked}
         focals = {round(focal_length_px(own, depth.shape[1]), 3) for depth, own in checked}
         if len(shapes) != 1 or len(focals) != 1:

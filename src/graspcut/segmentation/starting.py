@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from graspcut.own_files import OwnFile, OwnFileError
 from graspcut.runtime.model_folder import fill_network, load_model_folder
 from graspcut.segmentation.models import MODEL_NAMES, build_model
 from graspcut.segmentation.training_options import SegmentationTraining
+from graspcut.train.first_process import say
 
 _SHOWN = 5
 
@@ -100,7 +100,7 @@ def _fill_encoder(model: nn.Module, path: Path) -> None:
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             said.append(f"{title}: {', '.join(names[:_SHOWN])}{more}")
-    print("; ".join(said), file=sys.stderr)
+    say("; ".join(said))
 
 
 def describe_pretrained(training: SegmentationTraining) -> dict[str, str] | None:

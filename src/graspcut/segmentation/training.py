@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from graspcut.segmentation.task import PAPER_STEPS_PER_EPOCH, SegmentationTask, 
 from graspcut.segmentation.training_options import SegmentationTraining
 from graspcut.synth.generator import SynthConfig
 from graspcut.train.augmentation import AugmentationConfig
+from graspcut.train.first_process import say
 from graspcut.train.optimisation import steps_per_epoch
 from graspcut.train.sources import FolderSamples, ShardSamples
 from graspcut.train.streams import Target, TrainingData, ValidationPart, View
@@ -144,7 +144,7 @@ def _reader(folder: Path, training: SegmentationTraining) -> DatasetReader:
     reader = open_dataset(folder, depth_unit_mm=unit, focal_px=training.focal_px, camera=camera)
     if len(reader) == 0:
         raise FrameError(f"{folder} has no frames; expected at least one to train on.")
-    print(f"{folder}: {len(reader)} frames, {read_label_shares(reader)}", file=sys.stderr)
+    say(f"{folder}: {len(reader)} frames, {read_label_shares(reader)}")
     return reader
 
 

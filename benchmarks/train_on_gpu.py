@@ -420,10 +420,16 @@ def train(options: argparse.Namespace) -> None:
 
 
 def averaged_weights(folders: Sequence[Path], name: str) -> dict[str, Tensor]:
-    """What `save` wrote into one folder, or the mean of several."""
+    """What `save` wrote into one folder, or the mean of several.
+
+    Raises:
+        FileNotFoundError: a folder has no such weights.
+    """
     mean: dict[str, Tensor] = {}
     for number, folder in enumerate(folders, start=1):
         files = sorted(folder.glob(f"{name}*.safetensors"))
+        if not files:
+            raise FileNotFoundError(f"{folder} has no {name}*.safetensors: it is no --out folder of this script")
         own = {key: value for file in files for key, value in load_file(file).items()}
         mean = between(mean, own, 1 / number) if mean else own
     return mean

@@ -105,3 +105,5 @@ def test_weights_of_several_runs_count_alike(tmp_path: Path) -> None:
     mean = averaged_weights(folders, "small")
     assert mean["a"].tolist() == pytest.approx([13 / 3] * 2) and mean["b"].tolist() == [2]
     assert averaged_weights(folders[:1], "small")["a"].tolist() == [1, 1]
+    with pytest.raises(FileNotFoundError, match="medium"):
+        averaged_weights(folders, "medium")
